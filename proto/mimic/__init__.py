@@ -1,0 +1,1 @@
+"""The contracts of Mimic and the code generated from them."""

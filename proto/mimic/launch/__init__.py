@@ -1,0 +1,1 @@
+"""The helper services of the launch protocol, which is go-plugin's."""
