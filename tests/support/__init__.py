@@ -1,0 +1,1 @@
+"""What the tests share: processes to test against, and ways to start them."""
