@@ -78,9 +78,7 @@ def _wellknown() -> FileDescriptorSet:
     health.name = "grpc/health/v1/health.proto"
     alpha.name = "grpc/reflection/v1alpha/reflection.proto"
     # grpcio-reflection carries v1alpha alone; v1 is the same file under another package.
-    v1 = text_format.Parse(
-        text_format.MessageToString(alpha).replace("v1alpha", "v1"), FileDescriptorProto()
-    )
+    v1 = text_format.Parse(text_format.MessageToString(alpha).replace("v1alpha", "v1"), FileDescriptorProto())
     v1.options.ClearField("deprecated")
     imported = (
         FileDescriptorProto.FromString(module.DESCRIPTOR.serialized_pb) for module in (any_pb2, duration_pb2)
