@@ -1,0 +1,1 @@
+"""Mimic's core server."""

@@ -1,0 +1,1 @@
+"""Pure types, state machines, errors and ports. Imports no transport, database or model library."""
