@@ -1,0 +1,1 @@
+"""Evaluations: how a transcript is judged. One file a method."""

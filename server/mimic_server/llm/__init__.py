@@ -1,0 +1,1 @@
+"""Language models: scripted, OpenAI-compatible, and recorded."""
