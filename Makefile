@@ -37,7 +37,7 @@ check: $(READY) ## all that is checked without running Mimic: style, types, impo
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/python proto/generate.py check
 	@$(BIN)/python proto/generate.py image build/image.binpb
 	$(CACHES); $(BIN)/buf lint build/image.binpb
