@@ -13,8 +13,6 @@ import pytest
 from tests.support.agents import SupportAgent, support_agent
 from tests.support.processes import ROOT
 
-pytestmark = pytest.mark.asyncio
-
 
 class Customer:
     """One conversation with the agent."""

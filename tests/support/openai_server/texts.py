@@ -1,0 +1,75 @@
+"""Texts for properties that Mimic is known to ask for, by the property's name."""
+
+from collections.abc import Mapping
+
+STRINGS: Mapping[str, tuple[str, ...]] = {
+    "name": ("Maria Lopez", "Tom Becker", "Aisha Khan", "Jonas Lind", "Grace Okafor", "Yuki Tanaka"),
+    "display_name": ("Maria L.", "Tom B.", "Aisha", "Jonas", "Grace O.", "Yuki"),
+    "title": ("Forgotten order", "Late parcel", "Rude answer"),
+    "locale": ("en-US", "en-GB"),
+    "language": ("en",),
+    "gender": ("female", "male", "non-binary"),
+    "occupation": ("nurse", "teacher", "carpenter", "student", "pensioner"),
+    "personality": ("patient but firm", "curt and in a hurry", "friendly and talkative"),
+    "personality_traits": ("patient", "direct", "curious", "impatient"),
+    "traits": ("patient", "direct", "curious", "impatient"),
+    "background": ("Orders hiking gear twice a year and has had one parcel lost before.",),
+    "bio": ("Orders hiking gear twice a year and has had one parcel lost before.",),
+    "description": ("A customer who ordered a tent and waits for it.",),
+    "goals": ("Learn when the order arrives", "Get the delivery address changed", "Hear the opening hours"),
+    "frustrations": ("Has to repeat the order number", "Gets no clear date", "Is answered curtly"),
+    "stop_conditions": ("The agent is rude twice", "The agent asks for the same thing three times"),
+    "typing_style": ("short lines, lower case, few typos", "full sentences, polite", "hasty, with typos"),
+    "communication_style": ("short lines, lower case", "full sentences, polite"),
+    "tone": ("polite", "impatient", "cheerful"),
+    "mood": ("hopeful", "annoyed"),
+    "opening_message": ("Hi, where is my order?",),
+    "messages": ("Hi, where is my order?",),
+    "message": ("Hi, where is my order?",),
+    "text": ("Hi, where is my order?",),
+    "reply": ("Hi, where is my order?",),
+    "reasoning": ("The goals are not reached yet, so there is more to ask.",),
+    "rationale": ("The transcript shows it clearly.",),
+    "explanation": ("The agent answered each question that it was asked.",),
+    "reason": ("The agent answered each question that it was asked.",),
+    "criteria": ("The agent never asks twice for something that the customer told it already.",),
+    "criterion": ("The agent stays polite throughout.",),
+    "question": ("Does the agent stay polite throughout?",),
+    "prompt": ("Does the agent stay polite throughout?",),
+    "pattern": ("(?i)order number",),
+    "regex": ("(?i)order number",),
+    "summary": ("The customer asked about an order and got an answer.",),
+    "evidence": ("Could you give me your order number, please?",),
+    "quote": ("Could you give me your order number, please?",),
+    "email": ("maria@example.com",),
+    "city": ("Springfield", "Leeds"),
+    "country": ("US", "GB"),
+}
+"""For a string, or for the strings of an array of that name."""
+
+NUMBERS: Mapping[str, tuple[int, int]] = {
+    "age": (19, 78),
+    "score": (0, 1),
+    "confidence": (0, 1),
+    "sentiment": (-1, 1),
+    "sentiment_score": (-1, 1),
+    "evidence": (1, 2),
+    "message_ids": (1, 2),
+    "max_turns": (5, 12),
+    "typo_rate": (0, 1),
+    "patience": (1, 5),
+}
+"""Lowest and highest, for a number or an array of numbers of that name."""
+
+FORMATS: Mapping[str, str] = {
+    "date-time": "2026-11-22T10:00:00Z",
+    "date": "2026-11-22",
+    "time": "10:00:00Z",
+    "duration": "PT5M",
+    "email": "maria@example.com",
+    "hostname": "example.com",
+    "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
+    "uuid": "0190f3b4-7c1e-7000-8000-000000000001",
+    "uri": "https://example.com/",
+}
