@@ -1,0 +1,1 @@
+"""Conversions between the domain and the wire that several edges share."""
