@@ -1,4 +1,4 @@
-"""The launch protocol, which is go-plugin's: its helper services, and what host and adapter know each other by."""
+"""The launch protocol, which is go-plugin's: its services, and what host and adapter know each other by."""
 
 COOKIE_VARIABLE = "MIMIC_ADAPTER_COOKIE"
 """Environment variable by which an adapter knows that a host starts it, and not a person by hand."""

@@ -27,8 +27,8 @@ class PluginHost:
     """Adapters by channel, and the connections and conversations over them. Implements `Adapters`.
 
     Make it inside the event loop that it is used in. An adapter is started when it is first needed, or by
-    `start`. An attached address comes before an executable of the same channel; among executables the first of
-    `directories`, the running interpreter's own directory, then PATH wins. What is shadowed is logged.
+    `start`. An attached address comes before an executable of the same channel; among executables the first
+    of `directories`, the running interpreter's own directory, then PATH wins. What is shadowed is logged.
     """
 
     def __init__(
