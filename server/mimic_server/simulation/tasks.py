@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from mimic_server.domain.messages import (
     Choice,
+    ChoiceKind,
     ChoicesOffered,
+    ChoiceTaken,
     Message,
     Sender,
     Stop,
@@ -37,6 +39,8 @@ class Entry:
     """True: it replaces what the agent said earlier."""
     deleted: bool = False
     """True: the agent took an earlier message back; `text` is empty."""
+    message_id: str = ""
+    """Id of the message; a taken choice names the one that offered it."""
 
     @classmethod
     def of(cls, message: Message) -> Entry:
@@ -53,6 +57,7 @@ class Entry:
             choices,
             bool(message.replaces) and not message.deleted,
             message.deleted,
+            message.id,
         )
 
 
@@ -112,8 +117,18 @@ class Dialogue:
         for entry in reversed(self._entries):
             if entry.sender is Sender.PERSONA:
                 break
-            found[:0] = [choice for choice in entry.choices if choice.choice_kind != "LINK"]
+            found[:0] = [choice for choice in entry.choices if choice.choice_kind is not ChoiceKind.LINK]
         return tuple(found)
+
+    def taken(self, choice_id: str) -> ChoiceTaken | None:
+        """An open choice as it is taken. Returns None if none of this id is open."""
+        for entry in reversed(self._entries):
+            if entry.sender is Sender.PERSONA:
+                break
+            for choice in entry.choices:
+                if choice.id == choice_id and choice.choice_kind is not ChoiceKind.LINK:
+                    return ChoiceTaken(choice.id, entry.message_id, choice.title)
+        return None
 
     @property
     def answered(self) -> bool:
