@@ -145,7 +145,9 @@ class SessionOptions(_message.Message):
     max_tokens: _builtins.int
     """Model tokens that the persona may spend. 0: no limit."""
     max_attempts: _builtins.int
-    """Attempts, the first included, when one ends by a fault that is not the agent's, 1 to 10. Unset: 3."""
+    """Attempts, the first included, when one ends by a fault of the adapter, the channel or Mimic itself, 1 to 10.
+    Unset: 3.
+    """
     capture_raw: _builtins.bool
     """True: both sides' payloads are kept."""
     def __init__(

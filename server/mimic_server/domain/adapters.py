@@ -229,6 +229,8 @@ class TurnCompleteEvent:
     """The agent has finished its turn."""
 
     seq: int
+    message_id: str = ""
+    """The persona's last message of the turn that is over. Empty: the turn under way."""
 
 
 @dataclass(frozen=True, slots=True)

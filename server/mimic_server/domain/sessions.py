@@ -71,7 +71,7 @@ class SessionOptions(Spec):
     max_tokens: Annotated[int, Field(ge=0)] = 0
     """Model tokens that the persona may spend; then the session ends with BUDGET_SPENT. 0: no limit."""
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 3
-    """Attempts, the first included, when an attempt ends by a fault that is not the agent's."""
+    """Attempts, the first included, when one ends by a fault of the adapter, the channel or Mimic itself."""
     capture_raw: bool = False
     """True: both sides' payloads are kept."""
 

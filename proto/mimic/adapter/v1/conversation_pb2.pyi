@@ -643,12 +643,19 @@ class TurnComplete(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    message_id: _builtins.str
+    """The persona's last message of the turn that is over: an answer that comes after its turn had timed out does not
+    end the next one. Empty: the turn under way.
+    """
     def __init__(
         self,
+        *,
+        message_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message_id", b"message_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""Who sees to it that what takes long is done."""

@@ -1,0 +1,1 @@
+"""Use cases. They know only the domain and what simulates and evaluates."""
