@@ -143,7 +143,7 @@ class SessionServiceServicer:
         event that ends the session. A client that lost its connection asks again from the last seq that it saw and
         misses nothing: of something that changed several times meanwhile it gets the newest state.
 
-        Errors: NOT_FOUND; OUT_OF_RANGE when `after_seq` is above the session's newest event.
+        Errors: NOT_FOUND; INVALID_ARGUMENT when `after_seq` is above the session's newest event.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -59,7 +59,7 @@ class SessionServiceStub:
     event that ends the session. A client that lost its connection asks again from the last seq that it saw and
     misses nothing: of something that changed several times meanwhile it gets the newest state.
 
-    Errors: NOT_FOUND; OUT_OF_RANGE when `after_seq` is above the session's newest event.
+    Errors: NOT_FOUND; INVALID_ARGUMENT when `after_seq` is above the session's newest event.
     """
     ListMessages: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.ListMessagesRequest, _sessions_pb2.ListMessagesResponse]
     """Lists a session's messages of all attempts, in order.
@@ -129,7 +129,7 @@ class SessionServiceAsyncStub(SessionServiceStub):
     event that ends the session. A client that lost its connection asks again from the last seq that it saw and
     misses nothing: of something that changed several times meanwhile it gets the newest state.
 
-    Errors: NOT_FOUND; OUT_OF_RANGE when `after_seq` is above the session's newest event.
+    Errors: NOT_FOUND; INVALID_ARGUMENT when `after_seq` is above the session's newest event.
     """
     ListMessages: _aio.UnaryUnaryMultiCallable[_sessions_pb2.ListMessagesRequest, _sessions_pb2.ListMessagesResponse]  # type: ignore[assignment]
     """Lists a session's messages of all attempts, in order.
@@ -226,7 +226,7 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         event that ends the session. A client that lost its connection asks again from the last seq that it saw and
         misses nothing: of something that changed several times meanwhile it gets the newest state.
 
-        Errors: NOT_FOUND; OUT_OF_RANGE when `after_seq` is above the session's newest event.
+        Errors: NOT_FOUND; INVALID_ARGUMENT when `after_seq` is above the session's newest event.
         """
 
     @_abc_1.abstractmethod

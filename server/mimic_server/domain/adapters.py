@@ -1,4 +1,4 @@
-"""Adapters: who serves a channel, what it can do, how it is doing; and what a conversation over it is made of."""
+"""Adapters: who serves a channel, what it can do, how it is doing; what a conversation is made of."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from mimic_server.domain.ids import AgentId, BootstrapId, EvaluationId, PersonaId, TeamId
-from mimic_server.domain.messages import Usage
+from mimic_server.domain.messages import NO_USAGE, Usage
 from mimic_server.domain.runs import JobState
 from mimic_server.domain.specs import LongText, Spec
 
@@ -53,7 +53,7 @@ class Bootstrap:
     """Set when COMPLETED."""
     evaluation_ids: tuple[EvaluationId, ...] = ()
     model: str = ""
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     rev: int = 1
     error: str = ""
     """Why it FAILED, in one line."""

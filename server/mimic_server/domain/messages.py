@@ -202,6 +202,9 @@ class Usage:
         )
 
 
+NO_USAGE = Usage()
+
+
 class StopKind(enum.StrEnum):
     """Why a persona stops."""
 
@@ -227,7 +230,7 @@ class Message:
     seq: int
     """Position in the session, 1, 2, 3 ... over all attempts; never changes."""
     rev: int
-    """Number of the session's event that last changed this message. Counted with all events of the session."""
+    """Number of the session's event that last changed this message; counted over all its events."""
     id: MessageId
     attempt: int
     turn: int

@@ -25,6 +25,7 @@ from mimic_server.domain.adapters import (
 )
 from mimic_server.domain.agents import Agent, Connection
 from mimic_server.domain.bootstraps import Bootstrap
+from mimic_server.domain.control import Control
 from mimic_server.domain.evaluations import Evaluation, EvaluationResult
 from mimic_server.domain.ids import BootstrapId, RunId, SessionId, TeamId
 from mimic_server.domain.messages import Message, RawPayload, Usage
@@ -52,7 +53,7 @@ class ChatMessage:
 class Task(Protocol[A_co]):
     """Something to ask of a language model, answered by one structured call.
 
-    Concrete tasks are frozen dataclasses with typed fields, which the scripted model reads instead of the prompt.
+    Concrete tasks are frozen dataclasses with typed fields: the scripted model reads those, not the prompt.
     """
 
     @property
@@ -95,8 +96,9 @@ class LanguageModel(Protocol):
         """Answers a task.
 
         Raises:
-            FaultError: A SIMULATOR fault, reason MODEL_UNAVAILABLE, MODEL_TIMEOUT, MODEL_RATE_LIMITED, MODEL_REFUSED,
-                MODEL_TRUNCATED, MODEL_OUT_OF_SCHEMA, MODEL_REJECTED_REQUEST or MODEL_BAD_CREDENTIALS.
+            FaultError: A SIMULATOR fault, reason MODEL_UNAVAILABLE, MODEL_TIMEOUT, MODEL_RATE_LIMITED,
+                MODEL_REFUSED, MODEL_TRUNCATED, MODEL_OUT_OF_SCHEMA, MODEL_REJECTED_REQUEST or
+                MODEL_BAD_CREDENTIALS.
         """
         ...
 
@@ -136,10 +138,10 @@ class Conversation(Protocol):
         ...
 
     async def events(self) -> Sequence[AdapterEvent]:
-        """Waits for events and returns all that are there, at least one, in order of seq. Safe to cancel.
+        """Waits for events and returns all that are there, at least one, in order. Safe to cancel.
 
         Raises:
-            ConversationLost: The stream broke, the adapter died or broke the contract. Reading again raises again.
+            ConversationLost: The stream broke or the adapter died. Reading again raises again.
             FaultError: The adapter ended the conversation with a status; the fault says whose it is.
         """
         ...
@@ -331,8 +333,10 @@ class UnitOfWork(Protocol):
     def api_keys(self) -> Repository[ApiKey]: ...
 
     async def first_answer_latencies(self, run_id: RunId) -> Sequence[float]:
-        """Milliseconds from the persona's last SENT of a turn to the agent's first byte, of each turn of the last
-        attempt of each session of a run."""
+        """Milliseconds from the persona's last SENT of a turn to the agent's first byte.
+
+        Of each turn of the last attempt of each session of a run.
+        """
         ...
 
 
@@ -389,7 +393,7 @@ class Leases(Protocol):
         ...
 
     async def abandoned(self, *, limit: int = 1000) -> Sequence[Work]:
-        """Unfinished runs, bootstraps and sessions without a run that nobody holds a lease of, oldest first."""
+        """Unfinished runs, bootstraps and sessions without a run that nobody holds, oldest first."""
         ...
 
 
@@ -454,4 +458,8 @@ class Orchestrator(Protocol):
 
     async def cancel(self, work: Work) -> None:
         """Tells whoever does the work to stop soon; the request itself is already stored."""
+        ...
+
+    def control(self, session_id: SessionId) -> Control | None:
+        """The reins of a session that is played in this process. Returns None if it is not."""
         ...

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from mimic_server.domain.faults import Fault
 from mimic_server.domain.ids import AgentId, ConnectionId, PersonaId, RunId, SessionId, TeamId
-from mimic_server.domain.messages import Usage
+from mimic_server.domain.messages import NO_USAGE, Usage
 from mimic_server.domain.personas import PersonaSpec
 from mimic_server.domain.specs import Spec
 
@@ -127,7 +127,7 @@ class Session:
     termination_detail: str = ""
     """Which stop condition and why, or the fault in one line."""
     fault: Fault | None = None
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     """Model tokens of the persona, all attempts."""
     started_at: datetime | None = None
     ended_at: datetime | None = None

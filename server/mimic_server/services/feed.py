@@ -1,7 +1,7 @@
 """Publish and subscribe inside one process: what watchers see at once.
 
-A feed holds nothing that is not stored: a watcher that was too slow is told so and reads from the database again,
-so a slow watcher costs its own queue and never the publisher.
+A feed holds nothing that is not stored: a watcher that was too slow is told so and reads from the database
+again, so a slow watcher costs its own queue and never the publisher.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ Publish = Callable[[int, Any], None]
 class Recorder:
     """The only writer of one session while it runs.
 
-    What is recorded is known here at once and stored when `record` returns. Whoever is cancelled while it waits
-    loses nothing: the entry is written all the same, in order, and watchers hear of it with the next one.
+    What is recorded is known here at once and stored when `record` returns. Whoever is cancelled while it
+    waits loses nothing: the entry is written all the same, in order, and watchers hear of it with the next.
 
     Attributes:
         session: The session as it is now.
@@ -69,7 +69,12 @@ class Recorder:
         self._at = {}
 
     def persona_message(
-        self, message_id: MessageId, turn: int, parts: tuple[Part, ...], usage: Usage | None, stop: Stop | None
+        self,
+        message_id: MessageId,
+        turn: int,
+        parts: tuple[Part, ...],
+        usage: Usage | None,
+        stop: Stop | None,
     ) -> Message:
         """A new message of the persona, to be recorded."""
         return self._new(message_id, turn, Sender.PERSONA, parts, usage=usage, stop=stop)
@@ -109,6 +114,12 @@ class Recorder:
         """The session with some fields changed, to be recorded."""
         self.session = replace(self.session, rev=self._next_rev(), updated_at=self._now(), **changes)
         return self.session
+
+    async def apply(self, changes: dict[str, Any]) -> Session:
+        """Changes fields of the session and stores it."""
+        session = self.change(**changes)
+        await self.record(session=session)
+        return session
 
     def number(self, result: EvaluationResult) -> EvaluationResult:
         """A result with its place among the session's events, to be recorded."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mimic_server.domain.adapters import Capabilities
-from mimic_server.domain.messages import Message, Part, Stop, Usage
+from mimic_server.domain.messages import Message, Stop, Usage
 from mimic_server.domain.ports import LanguageModel
 from mimic_server.domain.sessions import Session
 from mimic_server.simulation.tasks import Dialogue, Entry, PersonaTurnTask
@@ -70,8 +69,3 @@ class UserSimulator:
             capabilities=self._capabilities,
         )
         return SimulatedTurn(tuple(messages), answer.value.stop(self._session.persona), answer.usage)
-
-
-def parts_of(planned: Sequence[PlannedMessage]) -> list[tuple[Part, ...]]:
-    """The parts of each planned message."""
-    return [message.parts for message in planned]

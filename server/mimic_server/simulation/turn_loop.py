@@ -1,8 +1,8 @@
 """The turn loop: plays one session, turn after turn, until its conversation is over.
 
-The journal is ahead of the wire: a message is stored before it is sent, and an event is acknowledged after it is
-stored. Whatever dies, the loop goes on from what is stored; where nobody can know whether a message was sent, or an
-answer is lost for good, the attempt ends and another begins.
+The journal is ahead of the wire: a message is stored before it is sent, and an event is acknowledged after it
+is stored. Whatever dies, the loop goes on from what is stored; where nobody can know whether a message was
+sent, or an answer is lost for good, the attempt ends and another begins.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import takewhile
 
@@ -30,13 +30,13 @@ from mimic_server.domain.adapters import (
     TypingEvent,
 )
 from mimic_server.domain.agents import Agent, Connection
+from mimic_server.domain.control import Control, SpokenByPerson
 from mimic_server.domain.errors import FaultError
 from mimic_server.domain.faults import Fault, FaultSource
 from mimic_server.domain.ids import persona_message_id
 from mimic_server.domain.messages import (
     Message,
     RawPayload,
-    ReceiptStatus,
     Sender,
     Stop,
     StopKind,
@@ -44,7 +44,6 @@ from mimic_server.domain.messages import (
 )
 from mimic_server.domain.ports import Adapters, Conversation, ConversationLost, LanguageModel
 from mimic_server.domain.sessions import Attempt, SessionState, TerminationReason
-from mimic_server.simulation.control import Control, SpokenByPerson
 from mimic_server.simulation.recorder import Recorder
 from mimic_server.simulation.simulator import UserSimulator
 from mimic_server.simulation.turn_taking import TurnTaking
@@ -54,7 +53,7 @@ REOPEN_LIMIT_SECONDS = 60.0
 """How long a lost conversation is tried to be opened again: as long as an adapter keeps it."""
 
 REPEATABLE = frozenset({FaultSource.ADAPTER, FaultSource.CHANNEL, FaultSource.MIMIC})
-"""Faults after which another attempt may go better. The agent's are what is looked for; the simulator has tried."""
+"""Faults after which another attempt may go better. The agent's are what we look for; the simulator tried."""
 
 _STOPS = {
     StopKind.GOALS_REACHED: TerminationReason.GOALS_REACHED,
@@ -85,6 +84,23 @@ class AttemptFailedError(Exception):
         self.note = note
 
 
+@dataclass(slots=True)
+class _Batch:
+    """What came together."""
+
+    appended: list[Message] = field(default_factory=list)
+    updated: dict[str, Message] = field(default_factory=dict)
+    raw: list[RawPayload] = field(default_factory=list)
+    fault: Fault | None = None
+
+
+def _platform_fault(event: ClosedEvent) -> Fault | None:
+    if event.by is not ClosedBy.PLATFORM:
+        return None
+    reason = event.reason or "no reason was given"
+    return Fault(FaultSource.CHANNEL, "PLATFORM_CLOSED", f"the platform ended it: {reason}")
+
+
 class TurnLoop:
     """Plays one session. Made for one `play`."""
 
@@ -109,7 +125,7 @@ class TurnLoop:
         self._now = now
         self._on_typing = on_typing
         self._time = asyncio.get_running_loop().time
-        self._random = random.Random(recorder.session.seed)  # noqa: S311 - jitter, no secret
+        self._random = random.Random(recorder.session.seed)
         self._manifest: Manifest
         self._simulator: UserSimulator
         self._taking: TurnTaking
@@ -201,12 +217,16 @@ class TurnLoop:
             quiet, options.turn_timeout_ms / 1000, channel_tells=capabilities.turn_complete
         )
         self._simulator = UserSimulator(
-            self._recorder.session, self._agent.spec.name, self._agent.spec.description, capabilities, self._model
+            self._recorder.session,
+            self._agent.spec.name,
+            self._agent.spec.description,
+            capabilities,
+            self._model,
         )
         source = FaultSource.MIMIC
         if resuming:
             self._recall()
-            if (ending := self._ending()) is not None and not self._awaiting:
+            if not self._awaiting and (ending := self._ending()) is not None:
                 return ending
         resumed = resuming
         while True:
@@ -246,24 +266,15 @@ class TurnLoop:
         Raises:
             AttemptFailedError: It cannot go on, or cannot be opened in time.
         """
-        session = self._recorder.session
-        give_up = self._time() + REOPEN_LIMIT_SECONDS
-        delay = 0.05
-        while True:
-            try:
-                conversation = await self._adapters.open(self._connection, self._request(resume=resume))
-                break
-            except ConversationLost as lost:
-                if self._time() + delay > give_up:
-                    message = f"the {session.channel} adapter could not be reached: {lost.reason}"
-                    remedy = f"look at its log: mimic adapters watch-logs --channel {session.channel}"
-                    fault = Fault(FaultSource.ADAPTER, "ADAPTER_UNREACHABLE", message, remedy)
-                    raise AttemptFailedError(fault, self._unknown() if resume else "") from None
-            await self._pause(delay * (0.5 + self._random.random()))
-            delay = min(delay * 2, 5.0)
+        conversation = await self._reach(resume=resume)
+        channel = self._recorder.session.channel
         if resume and not conversation.opened.resumed:
             await conversation.close(CloseReason.ABANDONED)
-            who = "the server stopped" if source is FaultSource.MIMIC else f"the {session.channel} adapter failed"
+            who = (
+                "the server stopped"
+                if source is FaultSource.MIMIC
+                else f"the {session.channel} adapter failed"
+            )
             fault = Fault(
                 source,
                 "CONVERSATION_NOT_RESUMABLE",
@@ -272,6 +283,27 @@ class TurnLoop:
             raise AttemptFailedError(fault, self._unknown())
         await self._note_opened(conversation, resumed=resume)
         return conversation
+
+    async def _reach(self, *, resume: bool) -> Conversation:
+        """Opens the conversation as soon as the adapter can.
+
+        Raises:
+            AttemptFailedError: It cannot for too long.
+        """
+        channel = self._recorder.session.channel
+        give_up = self._time() + REOPEN_LIMIT_SECONDS
+        delay = 0.05
+        while True:
+            try:
+                return await self._adapters.open(self._connection, self._request(resume=resume))
+            except ConversationLost as lost:
+                if self._time() + delay > give_up:
+                    message = f"the {channel} adapter could not be reached: {lost.reason}"
+                    remedy = f"look at its log: mimic adapters watch-logs --channel {channel}"
+                    fault = Fault(FaultSource.ADAPTER, "ADAPTER_UNREACHABLE", message, remedy)
+                    raise AttemptFailedError(fault, self._unknown() if resume else "") from None
+            await self._pause(delay * (0.5 + self._random.random()))
+            delay = min(delay * 2, 5.0)
 
     async def _note_opened(self, conversation: Conversation, *, resumed: bool) -> None:
         attempts = self._recorder.session.attempts
@@ -286,7 +318,9 @@ class TurnLoop:
         await self._recorder.record(session=session)
         unsettled = self._unsettled()
         again = self._manifest.capabilities.idempotent_send and same_epoch
-        to_send = [m for m in unsettled if again or m.id not in self._handed] if resumed and same_epoch else []
+        to_send = (
+            [m for m in unsettled if again or m.id not in self._handed] if resumed and same_epoch else []
+        )
         if to_send:
             self._hand(conversation, to_send)
 
@@ -422,7 +456,9 @@ class TurnLoop:
     def _hand(self, conversation: Conversation, messages: Sequence[Message], *, more: bool = False) -> None:
         last = messages[-1]
         self._handed.update(m.id for m in messages)
-        conversation.send([OutgoingMessage(m.id, m.parts, m.in_reply_to, more or m is not last) for m in messages])
+        conversation.send(
+            [OutgoingMessage(m.id, m.parts, m.in_reply_to, more or m is not last) for m in messages]
+        )
 
     async def _spend(self, usage: Usage) -> None:
         session = self._recorder.change(turns=self._turn, usage=self._recorder.session.usage + usage)
@@ -442,12 +478,9 @@ class TurnLoop:
         self._awaiting = False
         self._silent_turns = 0 if self._taking.spoke else self._silent_turns + 1
         if unsettled := self._unsettled():
-            fault = Fault(
-                FaultSource.ADAPTER,
-                "NO_RECEIPT",
-                f"the {self._recorder.session.channel} adapter never told whether message {unsettled[0].seq} was sent",
-            )
-            raise AttemptFailedError(fault, self._unknown())
+            channel = self._recorder.session.channel
+            message = f"the {channel} adapter never told whether message {unsettled[0].seq} was sent"
+            raise AttemptFailedError(Fault(FaultSource.ADAPTER, "NO_RECEIPT", message), self._unknown())
 
     async def _listen(self, conversation: Conversation, seconds: float) -> None:
         """Takes in what the agent says within a time. With 0: what is there already."""
@@ -466,41 +499,41 @@ class TurnLoop:
         Raises:
             FaultError: A message could not be sent, or the platform ended the conversation by a fault.
         """
-        appended: list[Message] = []
-        updated: dict[str, Message] = {}
-        raw: list[RawPayload] = []
-        fault: Fault | None = None
+        batch = _Batch()
         for event in events:
-            match event:
-                case MessageEvent():
-                    if self._recorder.message(event.id) is None:
-                        appended.append(self._heard(event))
-                case ReceiptEvent():
-                    message = self._recorder.message(event.message_id)
-                    if message is not None and message.adapter_seq < event.seq:
-                        updated[message.id] = self._recorder.with_receipt(message, event)
-                        if event.status is ReceiptStatus.FAILED:
-                            fault = event.fault
-                case TypingEvent():
-                    self._taking.typing(self._time())
-                    self._on_typing()
-                case TurnCompleteEvent():
-                    self._turn_complete = self._complete(event)
-                case RawEvent():
-                    raw.append(self._raw(event))
-                case ClosedEvent():
-                    self._closed = event
-                    fault = event.fault or fault
-        if appended or updated or raw:
-            await self._recorder.record(appended=appended, updated=updated.values(), raw=raw)
-            for message in appended:
+            self._note(event, batch)
+        if batch.appended or batch.updated or batch.raw:
+            await self._recorder.record(
+                appended=batch.appended, updated=batch.updated.values(), raw=batch.raw
+            )
+            for message in batch.appended:
                 self._simulator.hear(message)
         conversation.ack(events[-1].seq)
-        if fault is not None:
-            raise FaultError(fault)
-        if self._closed is not None and self._closed.by is ClosedBy.PLATFORM:
-            reason = self._closed.reason or "no reason was given"
-            raise FaultError(Fault(FaultSource.CHANNEL, "PLATFORM_CLOSED", f"the platform ended it: {reason}"))
+        if batch.fault is not None:
+            raise FaultError(batch.fault)
+
+    def _note(self, event: AdapterEvent, batch: _Batch) -> None:
+        """Takes up one event."""
+        match event:
+            case MessageEvent() if self._recorder.message(event.id) is None:
+                batch.appended.append(self._heard(event))
+            case ReceiptEvent():
+                message = self._recorder.message(event.message_id)
+                if message is not None and message.adapter_seq < event.seq:
+                    batch.updated[message.id] = self._recorder.with_receipt(message, event)
+                    batch.fault = event.fault or batch.fault
+            case TypingEvent():
+                self._taking.typing(self._time())
+                self._on_typing()
+            case TurnCompleteEvent():
+                self._turn_complete = self._complete(event)
+            case RawEvent():
+                batch.raw.append(self._raw(event))
+            case ClosedEvent():
+                self._closed = event
+                batch.fault = event.fault or batch.fault or _platform_fault(event)
+            case _:
+                pass
 
     def _complete(self, event: TurnCompleteEvent) -> bool:
         """Whether it is this turn that is complete, not an earlier one that had timed out."""
@@ -552,7 +585,9 @@ class TurnLoop:
             await self._recorder.record(appended=[message], session=session)
         except BaseException as error:
             if not spoken.stored.done():
-                spoken.stored.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
+                spoken.stored.set_exception(
+                    error if isinstance(error, Exception) else asyncio.CancelledError()
+                )
             raise
         if not spoken.stored.done():
             spoken.stored.set_result(message)

@@ -11,8 +11,8 @@ LEARNED_MARGIN = 1.5
 class TurnTaking:
     """Decides when the agent's turn is over, and learns its pauses within a session.
 
-    A turn ends when the channel says so; else when nothing came for `quiet` seconds after the agent's first message;
-    and always `timeout` seconds after it began. Times are the event loop's, in seconds.
+    A turn ends when the channel says so; else when nothing came for `quiet` seconds after the agent's first
+    message; and always `timeout` seconds after it began. Times are the event loop's, in seconds.
     """
 
     def __init__(self, quiet: float, timeout: float, *, channel_tells: bool) -> None:
