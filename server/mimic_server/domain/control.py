@@ -48,7 +48,7 @@ class Control:
         self._change = change
 
     async def request(self, changes: dict[str, Any]) -> Session | None:
-        """Changes fields of the session's row. Returns None if it has no single writer here, yet or any more."""
+        """Changes fields of the session's row. Returns None if nobody here owns the row."""
         if self._change is None or self.ended.is_set():
             return None
         return await self._change(changes)

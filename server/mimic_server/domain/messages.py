@@ -337,15 +337,7 @@ class Transcript:
                 line = TranscriptLine(message.seq, message.turn, message.sender, message.text, message)
             else:
                 text = "" if message.deleted else message.text
-                line = TranscriptLine(
-                    original.seq,
-                    original.turn,
-                    original.sender,
-                    text,
-                    original.message,
-                    True,
-                    message.deleted,
-                )
+                line = replace(original, text=text, edited=True, deleted=message.deleted)
                 by_id[original.message.id] = line
             by_id[message.id if original is None else message.replaces] = line
         seen: dict[int, TranscriptLine] = {line.seq: line for line in by_id.values()}

@@ -147,7 +147,7 @@ class Conversation(Protocol):
         ...
 
     async def close(self, reason: CloseReason) -> None:
-        """Ends the conversation and waits for its end, 5 s at most. Never raises; a second call does nothing."""
+        """Ends the conversation, within 5 s. Never raises; a second call does nothing."""
         ...
 
     def abandon(self) -> None:

@@ -9,10 +9,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from mimic_server.domain.evaluations import Method, Metric, Severity, Verdict
 from mimic_server.domain.faults import FaultSource
 from mimic_server.domain.ids import AgentId, ConnectionId, EvaluationId, PersonaId, RunId, SessionId, TeamId
 from mimic_server.domain.messages import Usage
-from mimic_server.domain.sessions import SessionOptions, TerminationReason
+from mimic_server.domain.sessions import SessionOptions, SessionState, TerminationReason
 from mimic_server.domain.specs import Spec
 
 
@@ -89,7 +90,11 @@ class Evidence:
     session_id: SessionId
     seq: int
     quote: str
+    """What it says, cut at 500 characters."""
     explanation: str
+    """What the evaluation says of the session."""
+    verdict: Verdict
+    """What it found there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +103,9 @@ class EvaluationSummary:
 
     evaluation_id: EvaluationId
     name: str
-    metric: str
-    method: str
-    severity: str
+    metric: Metric
+    method: Method
+    severity: Severity
     passed: int
     warned: int
     failed: int
@@ -109,8 +114,9 @@ class EvaluationSummary:
     value_mean: float | None
     """In the metric's unit, over the scored results. None: none scored."""
     value_worst: float | None
+    """The value farthest from a PASS. None: none scored."""
     evidence: tuple[Evidence, ...] = ()
-    """The most telling first: failures, then warnings, then one that passed."""
+    """The most telling first: failures, then warnings, then one that passed. At most 5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,8 @@ class RunReport:
 
     run: Run
     evaluations: tuple[EvaluationSummary, ...]
-    sessions_by_state: dict[str, int]
+    """By severity and failures, the worst first."""
+    sessions_by_state: dict[SessionState, int]
     terminations: dict[TerminationReason, int]
     faults: dict[FaultSource, int]
     """Sessions that ended by a fault, by whose it was."""
@@ -127,5 +134,10 @@ class RunReport:
     """Over the agent's first answers of all turns, first byte. None: none was timed."""
     latency_p95_ms: float | None
     messages: int
+    """Of both sides, last attempts."""
     turns: int
+    """Last attempts."""
     usage: Usage
+    """Model tokens of personas and evaluations."""
+    model: str
+    """The language model that played the personas, such as "scripted"; several, joined by commas."""

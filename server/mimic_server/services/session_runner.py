@@ -42,7 +42,7 @@ class SessionRunner:
         self._clock = clock
 
     async def execute(self, team_id: TeamId, session_id: SessionId, control: Control) -> Session:
-        """Does what is left to do of a session, and returns it as it ended. One that has ended stays as it is.
+        """Does what is left to do of a session, and returns it as it ended. An ended one stays as it is.
 
         Raises:
             NotFoundError: It is absent or another team's.

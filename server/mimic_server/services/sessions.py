@@ -96,6 +96,7 @@ class SessionService:
         storage: Storage,
         orchestrator: Orchestrator,
         runner: SessionRunner,
+        *,
         model: LanguageModel,
         feed: Feed,
         clock: Clock,

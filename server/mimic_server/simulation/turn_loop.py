@@ -270,11 +270,7 @@ class TurnLoop:
         channel = self._recorder.session.channel
         if resume and not conversation.opened.resumed:
             await conversation.close(CloseReason.ABANDONED)
-            who = (
-                "the server stopped"
-                if source is FaultSource.MIMIC
-                else f"the {session.channel} adapter failed"
-            )
+            who = "the server stopped" if source is FaultSource.MIMIC else f"the {channel} adapter failed"
             fault = Fault(
                 source,
                 "CONVERSATION_NOT_RESUMABLE",
