@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import openai
 import pytest
 from aiohttp import web
 
@@ -243,6 +244,250 @@ async def test_async_callback() -> None:
         assert first[1] == second[1]
         assert [good for good, _, _ in await ask("forge", 2)] == [False, True]
         assert (await post(http, "/messages", {"message": "hi"}))[0] == 400
+
+
+async def test_openai_responses_keeps_a_chain() -> None:
+    async with (
+        shape_agent("openai-responses") as agent,
+        openai.AsyncOpenAI(api_key="k", base_url=f"{agent.url}/v1", max_retries=0) as client,
+    ):
+        first = await client.responses.create(model="gpt-5-mini", input="hi")
+        assert first.output_text == "turn 1: hi"
+        assert first.status == "completed"
+        history: Any = [
+            {"role": "user", "content": "one"},
+            {"role": "assistant", "content": "turn 2: one"},
+            {"role": "user", "content": [{"type": "input_text", "text": "many"}]},
+        ]
+        second = await client.responses.create(
+            model="gpt-5-mini", input=history, previous_response_id=first.id, store=False
+        )
+        assert second.output_text == "turn 3: oneturn 3: twoturn 3: three"
+        assert (await client.responses.retrieve(first.id)).id == first.id
+        with pytest.raises(openai.BadRequestError, match="not found") as caught:
+            await client.responses.create(model="m", input="x", previous_response_id=second.id)
+        assert caught.value.code == "previous_response_not_found"
+        with pytest.raises(openai.InternalServerError):
+            await client.responses.create(model="m", input="boom")
+        with pytest.raises(openai.BadRequestError):
+            await client.responses.create(model="m", input=[{"role": "robot", "content": "x"}])  # type: ignore[misc, list-item]
+
+
+async def test_openai_responses_streams() -> None:
+    async with (
+        shape_agent("openai-responses") as agent,
+        openai.AsyncOpenAI(api_key="k", base_url=f"{agent.url}/v1", max_retries=0) as client,
+    ):
+        stream = await client.responses.create(model="gpt-5-mini", input="hello you", stream=True)
+        sent = [event async for event in stream]
+        assert [event.sequence_number for event in sent] == list(range(len(sent)))
+        deltas = [event.delta for event in sent if event.type == "response.output_text.delta"]
+        assert deltas == ["turn", " 1:", " hello", " you"]
+        assert sent[-1].type == "response.completed"
+        assert sent[-1].response.output_text == "turn 1: hello you"
+        failed = [
+            event async for event in await client.responses.create(model="m", input="boom", stream=True)
+        ]
+        assert failed[-1].type == "response.failed"
+
+
+def rpc(method: str, **params: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
+
+
+def user(text: str, **ids: str) -> dict[str, Any]:
+    return {"messageId": "u1", "role": "ROLE_USER", "parts": [{"text": text}], **ids}
+
+
+def old_user(text: str, **ids: str) -> dict[str, Any]:
+    parts = [{"kind": "text", "text": text}]
+    return {"kind": "message", "messageId": "u1", "role": "user", "parts": parts, **ids}
+
+
+NEW = {"A2A-Version": "1.0"}
+
+
+async def test_a2a_1_0() -> None:
+    async with talking("a2a") as (agent, http):
+        async with http.get("/.well-known/agent-card.json") as response:
+            card = await response.json()
+        assert card["supportedInterfaces"][0]["url"] == f"{agent.url}/"
+
+        async def call(method: str, **params: Any) -> Any:
+            status, body = await post(http, "/", rpc(method, **params), headers=NEW)
+            assert (status, body["id"], body["jsonrpc"]) == (200, 7, "2.0")
+            return body.get("result") or body["error"]
+
+        message = (await call("SendMessage", message=user("hi")))["message"]
+        assert message["role"] == "ROLE_AGENT"
+        assert message["parts"] == [{"text": "turn 1: hi"}]
+        context = message["contextId"]
+        task = (await call("SendMessage", message=user("many", contextId=context)))["task"]
+        assert task["status"]["state"] == "TASK_STATE_COMPLETED"
+        assert ["".join(part["text"] for part in artifact["parts"]) for artifact in task["artifacts"]] == [
+            "turn 2: one",
+            "turn 2: two",
+            "turn 2: three",
+        ]
+        now = {"returnImmediately": True}
+        task = (await call("SendMessage", message=user("slow"), configuration=now))["task"]
+        assert task["status"]["state"] == "TASK_STATE_SUBMITTED"
+        while task["status"]["state"] != "TASK_STATE_COMPLETED":
+            task = await call("GetTask", id=task["id"])
+        assert task["artifacts"][0]["parts"][-1] == {"text": "slow"}
+
+        asked = (await call("SendMessage", message=user("input")))["task"]
+        assert asked["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
+        done = (await call("SendMessage", message=user("that", taskId=asked["id"])))["task"]
+        assert (done["id"], done["status"]["state"]) == (asked["id"], "TASK_STATE_COMPLETED")
+        assert len(done["history"]) == 2
+
+        sent = [
+            data["result"]
+            for _, data in await events(
+                http, "/", rpc("SendStreamingMessage", message=user("task")), headers=NEW
+            )
+        ]
+        assert [next(iter(result)) for result in sent] == [
+            "task",
+            "statusUpdate",
+            "artifactUpdate",
+            "artifactUpdate",
+            "statusUpdate",
+        ]
+        assert sent[3]["artifactUpdate"]["append"] is sent[3]["artifactUpdate"]["lastChunk"] is True
+
+        assert (await call("SendMessage", message=user("boom")))["code"] == -32603
+        assert (await call("SendMessage", message=user("x", taskId="none")))["code"] == -32001
+        assert (await call("Nonsense"))["code"] == -32601
+        refused = await call("SendMessage", message={"messageId": "m"})
+        assert [field["field"] for field in refused["data"][1]["fieldViolations"]] == [
+            "message.role",
+            "message.parts",
+        ]
+        _, body = await post(http, "/", rpc("SendMessage", message=user("hi")))
+        assert body["error"]["code"] == -32009
+
+
+async def test_a2a_0_3() -> None:
+    async with talking("a2a") as (_, http):
+        _, body = await post(http, "/", rpc("message/send", message=old_user("hi")))
+        message = body["result"]
+        assert (message["kind"], message["role"]) == ("message", "agent")
+        assert message["parts"] == [{"kind": "text", "text": "turn 1: hi"}]
+        question = rpc("message/stream", message=old_user("task", contextId=message["contextId"]))
+        sent = [data["result"] for _, data in await events(http, "/", question)]
+        kinds = [result["kind"] for result in sent]
+        assert kinds == ["task", "status-update", "artifact-update", "artifact-update", "status-update"]
+        assert [result["final"] for result in sent if "final" in result] == [False, True]
+        assert sent[2]["artifact"]["parts"] == [{"kind": "text", "text": "turn 2: "}]
+        _, body = await post(http, "/", rpc("tasks/get", id=sent[0]["id"]))
+        assert body["result"]["status"]["state"] == "completed"
+        _, body = await post(http, "/", rpc("message/send"))
+        assert body["error"]["code"] == -32600
+
+
+async def test_a2a_over_plain_http() -> None:
+    async with talking("a2a") as (_, http):
+        async with http.post("/message:send", json={"message": user("task")}, headers=NEW) as response:
+            assert response.content_type == "application/a2a+json"
+            task = json.loads(await response.read())["task"]
+        async with http.get(f"/tasks/{task['id']}", headers=NEW) as response:
+            assert json.loads(await response.read()) == task
+        sent = await events(http, "/message:stream", {"message": user("hi")}, headers=NEW)
+        assert sent[0][1]["message"]["parts"] == [{"text": "turn 1: hi"}]
+        status, body = await post(http, "/message:send", {"message": {}}, headers=NEW)
+        assert (status, body["error"]["status"]) == (400, "INVALID_ARGUMENT")
+        async with http.get("/tasks/none") as response:
+            assert response.status == 404
+
+
+async def test_langgraph() -> None:
+    def run(text: str, **options: Any) -> dict[str, Any]:
+        return {
+            "assistant_id": "agent",
+            "input": {"messages": [{"role": "user", "content": text}]},
+            **options,
+        }
+
+    async with talking("langgraph") as (_, http):
+        _, thread = await post(http, "/threads", {})
+        path = f"/threads/{thread['thread_id']}/runs"
+        await post(http, f"{path}/wait", run("hi"))
+        _, state = await post(http, f"{path}/wait", run("many"))
+        assert [message["type"] for message in state["messages"]] == ["human", "ai", "human", *["ai"] * 3]
+        assert state["messages"][-1]["content"] == "turn 2: three"
+
+        modes = ["values", "updates", "messages-tuple"]
+        sent = await events(http, f"{path}/stream", run("hey", stream_mode=modes))
+        assert [name for name, _ in sent] == ["metadata", "values", "values", "updates", "messages"]
+        assert sent[1][1]["messages"][-1]["content"] == "hey"
+        assert sent[4][1][0]["content"] == "turn 3: hey"
+
+        _, failed = await post(http, f"{path}/wait", run("boom"))
+        assert failed == {"__error__": {"error": "RuntimeError", "message": "boom"}}
+        assert (await events(http, f"{path}/stream", run("boom")))[-1][0] == "error"
+        _, alone = await post(http, "/runs/wait", run("hi"))
+        assert alone["messages"][-1]["content"] == "turn 1: hi"
+
+        new = "/threads/0190f3b4-7c1e-7000-8000-000000000009/runs/wait"
+        assert (await post(http, new, run("hi")))[0] == 404
+        assert (await post(http, new, run("hi", if_not_exists="create")))[0] == 200
+        assert (await post(http, "/threads/abc/runs/wait", run("hi")))[0] == 400
+        status, refused = await post(http, "/runs/wait", {"input": {}})
+        assert status == 422
+        assert '"assistant_id" is a required property' in refused["detail"]
+        assert (await post(http, "/threads", {"thread_id": thread["thread_id"]}))[0] == 409
+
+
+async def test_bot_framework() -> None:
+    async with inbox() as (url, queue), talking("bot-framework") as (_, http):
+        activity = {
+            "type": "message",
+            "id": "a1",
+            "serviceUrl": url,
+            "channelId": "emulator",
+            "from": {"id": "u"},
+            "recipient": {"id": "bot"},
+            "conversation": {"id": "c1"},
+        }
+
+        async def send(**fields: Any) -> list[tuple[str, dict[str, Any]]]:
+            async with http.post("/api/messages", json={**activity, **fields}) as response:
+                assert response.status == 201
+            return [(path, json.loads(raw)) for path, _, raw in iter_now(queue)]
+
+        typing, (path, message) = await send(text="hi")
+        assert typing[1]["type"] == "typing"
+        assert path == "/v3/conversations/c1/activities/a1"
+        assert message == {
+            "type": "message",
+            "text": "turn 1: hi",
+            "serviceUrl": url,
+            "channelId": "emulator",
+            "from": {"id": "bot"},
+            "conversation": {"id": "c1"},
+            "recipient": {"id": "u"},
+            "inputHint": "acceptingInput",
+            "replyToId": "a1",
+        }
+        assert (await send(text="bye"))[-1][1]["type"] == "endOfConversation"
+        chosen = (await send(text="choices"))[-1][1]
+        assert [action["value"] for action in chosen["suggestedActions"]["actions"]] == ["yes", "no"]
+        ((path, greeting),) = await send(type="conversationUpdate", membersAdded=[{"id": "u"}, {"id": "bot"}])
+        assert (path, greeting["text"]) == ("/v3/conversations/c1/activities", "welcome")
+        status, body = await post(
+            http, "/api/messages", {**activity, "text": "hi", "deliveryMode": "expectReplies"}
+        )
+        assert status == 200
+        assert [reply["type"] for reply in body["activities"]] == ["typing", "message"]
+        assert (await post(http, "/api/messages", {**activity, "text": "boom"}))[0] == 500
+        assert (await post(http, "/api/messages", {"text": "hi"}))[0] == 400
+
+
+def iter_now(queue: asyncio.Queue[Any]) -> list[Any]:
+    """What is in a queue already."""
+    return [queue.get_nowait() for _ in range(queue.qsize())]
 
 
 @pytest.mark.parametrize("name", ["nonsense", ""])

@@ -9,7 +9,7 @@ from typing import Any, Self, TextIO
 
 from aiohttp import web
 
-from tests.support.shapes.echo import Echo, Reply
+from tests.support.shapes.echo import Echo, Reply, reply_to
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,19 +31,22 @@ class Agent:
         self.settings = settings
         self._echo = Echo()
 
-    async def answer(self, conversation_id: str, text: str, request: web.Request | None = None) -> Reply:
+    async def answer(
+        self, conversation_id: str, text: str, request: web.Request | None = None, *, turn: int | None = None
+    ) -> Reply:
         """Logs a message and answers it, after as long as its reply takes.
 
         Args:
             conversation_id: Whatever the shape calls it.
             text: What the customer wrote.
             request: Where it came from; its headers go to the log.
+            turn: Its number, where the request tells it; None means that the agent counts.
 
         Raises:
             tests.support.shapes.echo.BoomError: The text is `boom`.
         """
         self.witness(conversation_id, text, request)
-        reply = self._echo.reply(conversation_id, text)
+        reply = self._echo.reply(conversation_id, text) if turn is None else reply_to(turn, text)
         if reply.delay_seconds:
             await asyncio.sleep(reply.delay_seconds)
         return reply

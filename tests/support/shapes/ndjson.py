@@ -18,7 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.support.shapes.common import Agent, json_body
-from tests.support.shapes.echo import BoomError, pieces, reply_to
+from tests.support.shapes.echo import BoomError, pieces
 
 _TYPE = "application/x-ndjson"
 
@@ -47,9 +47,8 @@ class _Lines:
         except (KeyError, TypeError, ValueError):
             return web.json_response({"error": "model is required"}, status=400)
         text = texts[-1] if texts else ""
-        self._agent.witness("", text, request)
         try:
-            reply = reply_to(len(texts), text)
+            reply = await self._agent.answer("", text, request, turn=len(texts))
         except BoomError:
             return web.json_response(
                 {"error": "an error was encountered while running the model"}, status=500
