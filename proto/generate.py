@@ -1,6 +1,6 @@
 """Makes what is derived from the .proto files.
 
-write   the generated code beside each .proto, and wellknown.binpb
+write   the generated code beside each .proto, wellknown.binpb and commented.binpb
 check   fails, naming the files, where what is committed differs from what write would make
 image   one descriptor set of every .proto, with imports and comments, for `buf lint` and `buf breaking`
 """
@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent
 # googleapis-common-protos brings google/api/*.proto beside the modules made from them.
 GOOGLE = Path(status_pb2.__file__).parents[2]
 WELLKNOWN = Path("mimic/launch/wellknown.binpb")
+COMMENTED = Path("mimic/v1/commented.binpb")
 
 
 def _protoc(*arguments: str) -> None:
@@ -61,7 +62,22 @@ def _derive() -> dict[Path, bytes]:
         with_services = [file.name for file in image.file if file.service and file.name in sources]
         _protoc(f"--grpc_python_out={out}", f"--mypy_grpc_out=quiet:{out}", *with_services)
         derived = {path.relative_to(out): path.read_bytes() for path in out.glob("mimic/**/*_pb2*")}
-    return derived | {WELLKNOWN: _wellknown().SerializeToString(deterministic=True)}
+    return derived | {
+        WELLKNOWN: _wellknown().SerializeToString(deterministic=True),
+        COMMENTED: _commented(image).SerializeToString(deterministic=True),
+    }
+
+
+def _commented(image: FileDescriptorSet) -> FileDescriptorSet:
+    """Our own files with their comments, which generated code leaves out: help texts are made of them."""
+    ours = FileDescriptorSet(file=[file for file in image.file if file.name.startswith("mimic/")])
+    for file in ours.file:
+        commented = [place for place in file.source_code_info.location if place.leading_comments]
+        del file.source_code_info.location[:]
+        file.source_code_info.location.extend(commented)
+        for place in file.source_code_info.location:
+            place.ClearField("span")
+    return ours
 
 
 def _wellknown() -> FileDescriptorSet:
