@@ -48,12 +48,13 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8702, help="0 takes any free port (default: %(default)s)")
     parser.add_argument("--log", type=pathlib.Path, help="append a line of JSON for each message")
     parser.add_argument("--secret", default=Settings.secret, help="what async-callback signs with")
+    parser.add_argument("--ping-ms", type=int, default=Settings.ping_ms, help="how often socket-io pings")
     options = parser.parse_args()
     listener = socket.create_server((options.host, options.port), backlog=_BACKLOG)
     address = f"http://{options.host}:{listener.getsockname()[1]}"
     log = options.log.open("a", encoding="utf-8") if options.log else None
     module = importlib.import_module(f"tests.support.shapes.{options.name.replace('-', '_')}")
-    app: web.Application = module.make_app(Agent(Settings(log, options.secret, address)))
+    app: web.Application = module.make_app(Agent(Settings(log, options.secret, options.ping_ms, address)))
 
     async def announce(_: web.Application) -> None:
         print(f"listening on {address}", flush=True)

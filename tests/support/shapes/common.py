@@ -20,6 +20,8 @@ class Settings:
     """Where each received message is written, as a line of JSON, before it is answered."""
     secret: str = "shape-secret"
     """What `async-callback` signs with."""
+    ping_ms: int = 25_000
+    """How often `socket-io` pings, and how long it waits for the answer."""
     address: str = ""
     """Its own address, such as `http://127.0.0.1:40001`."""
 

@@ -6,8 +6,8 @@
     POST /threads/{id}/runs/stream and /runs/stream, with
          "stream_mode": one or a list of values, updates, messages, messages-tuple
 
-Source: langgraph-api 0.16.7, whose own server was run with a graph like this one on 2026-11-22; what it sent is
-what this sends. `wait` answers with the whole state: every message so far. A failure is 200 and
+Source: langgraph-api 0.16.7, whose own server was run with a graph like this one on 2026-11-22; what it
+sent is what this sends. `wait` answers with the whole state: every message so far. A failure is 200 and
 `{"__error__": ...}`, or the event `error`. Thread ids are UUIDs. A run without a thread remembers nothing.
 """
 
