@@ -1,15 +1,25 @@
 """One conversation, as the adapter's author sees it."""
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Generic
 
+from mimic.adapter.v1.conversation_pb2 import Open, ReceiptStatus
+
+from mimic_plugin_sdk import _convert
 from mimic_plugin_sdk._connection import Connection, SettingsT
 from mimic_plugin_sdk._fault import Fault
 from mimic_plugin_sdk._items import ClosedBy, CloseReason, Item, PersonaFace, RawDirection, Resume
+from mimic_plugin_sdk._media import INLINE_BYTES, Offers
 from mimic_plugin_sdk._message import Media, MediaKind, Part
+from mimic_plugin_sdk._outbox import Outbox
+from mimic_plugin_sdk._redact import redacted, redacted_and_cut
+from mimic_plugin_sdk._sends import Sends
 from mimic_plugin_sdk._wire_time import WireTime
 
-# SKELETON: signatures are final, bodies follow.
+_RAW_BYTES = 64 * 1024
+_ID_BYTES = 128
 
 
 class Conversation(Generic[SettingsT]):
@@ -39,12 +49,55 @@ class Conversation(Generic[SettingsT]):
     close_reason: CloseReason | None
     """Why the host ended it. None while it has not."""
 
+    def __init__(self, asked: Open, connection: Connection[SettingsT], epoch: str, max_unacked: int) -> None:
+        """Begin one; the SDK does.
+
+        Args:
+            asked: The host's Open.
+            connection: The connection that it names.
+            epoch: Id of this process.
+            max_unacked: Most events that are held before the host has stored them.
+        """
+        self.session_id = asked.session_id
+        self.attempt = asked.attempt
+        self.connection = connection
+        self.persona = _convert.face_from_wire(asked.persona)
+        self.capture_raw = asked.capture_raw
+        self.seed = asked.seed
+        self.resume = resume = _convert.resume_from_wire(asked.resume) if asked.HasField("resume") else None
+        self.close_reason = None
+        self._loop = asyncio.get_running_loop()
+        self._epoch = epoch
+        self._outbox = Outbox(max_unacked)
+        self._sends = Sends(resume.settled_message_ids, resume.unsettled_message_ids) if resume else Sends()
+        self._offers = Offers()
+        self._inbox: deque[Item] = deque()
+        self._arrival: asyncio.Future[None] | None = None
+        self._ref: str | None = None
+        self._ended = False
+        self._over = False
+        self._made_ids = 0
+        self._raw_dropped = 0
+
     def __aiter__(self) -> AsyncIterator[Item]:
         """Iterate what the host says, in order, until it closes or `closed` is called."""
-        raise NotImplementedError
+        if self._ref is None:
+            self.opened()
+        return self
+
+    async def __anext__(self) -> Item:
+        inbox = self._inbox
+        while not inbox:
+            if self._ended:
+                raise StopAsyncIteration
+            if self._arrival is not None and not self._arrival.done():
+                raise RuntimeError("two tasks iterate one conversation")
+            self._arrival = arrival = self._loop.create_future()
+            await arrival
+        return inbox.popleft()
 
     def opened(self, conversation_ref: str = "", *, resumed: bool = False) -> None:
-        """Say that the conversation is ready. Called by the SDK if the author has not before the first item.
+        """Say that the conversation is ready. Called by the SDK if not before the first item or event.
 
         Args:
             conversation_ref: The platform's own reference of it (chat id, call SID), shown to people.
@@ -55,7 +108,11 @@ class Conversation(Generic[SettingsT]):
         Raises:
             RuntimeError: It was opened before.
         """
-        raise NotImplementedError
+        if self._ref is not None:
+            raise RuntimeError("the conversation was opened before")
+        self._ref = conversation_ref
+        resumed = resumed and self.resume is not None
+        self._outbox.open_with(_convert.opened_frame(self._epoch, conversation_ref, resumed=resumed))
 
     def sent(self, message_id: str, *, time: WireTime | None = None) -> None:
         """Tell that a message of the persona left, and the channel took it.
@@ -66,7 +123,7 @@ class Conversation(Generic[SettingsT]):
             message_id: The message's id.
             time: When the last of its bytes left. None: now.
         """
-        raise NotImplementedError
+        self._receipt(message_id, _convert.SENT, time, None)
 
     def delivered(self, message_id: str, *, time: WireTime | None = None) -> None:
         """Tell that a message of the persona reached the agent; after `sent`.
@@ -75,7 +132,7 @@ class Conversation(Generic[SettingsT]):
             message_id: The message's id.
             time: When the adapter learned of it. None: now.
         """
-        raise NotImplementedError
+        self._receipt(message_id, _convert.DELIVERED, time, None)
 
     def read_by_agent(self, message_id: str, *, time: WireTime | None = None) -> None:
         """Tell that the agent read a message of the persona; after `sent`.
@@ -84,7 +141,7 @@ class Conversation(Generic[SettingsT]):
             message_id: The message's id.
             time: When the adapter learned of it. None: now.
         """
-        raise NotImplementedError
+        self._receipt(message_id, _convert.READ, time, None)
 
     def failed(self, message_id: str, fault: Fault, *, time: WireTime | None = None) -> None:
         """Tell that a message of the persona was not sent. The conversation goes on.
@@ -94,7 +151,7 @@ class Conversation(Generic[SettingsT]):
             fault: Why, and whose fault it is.
             time: When the adapter learned of it. None: now.
         """
-        raise NotImplementedError
+        self._receipt(message_id, _convert.FAILED, time, fault)
 
     async def reply(
         self,
@@ -121,7 +178,24 @@ class Conversation(Generic[SettingsT]):
         Raises:
             ValueError: There is no content, or the id is too long.
         """
-        raise NotImplementedError
+        outbox = self._outbox
+        if outbox.full:
+            await outbox.room()
+        message_id = self._checked_id(id)
+        parts = content if isinstance(content, str) else self._parts(content)
+        if not parts:
+            raise ValueError("a message of the agent has no content")
+        if self._emits():
+            event = _convert.message_event(
+                outbox.last_seq + 1,
+                message_id,
+                parts,
+                first_byte=first_byte,
+                last_byte=last_byte,
+                in_reply_to=in_reply_to,
+            )
+            outbox.add(event)
+        return message_id
 
     async def edit(
         self,
@@ -147,7 +221,16 @@ class Conversation(Generic[SettingsT]):
         Raises:
             ValueError: There is no content, or an id is empty or too long.
         """
-        raise NotImplementedError
+        await self._outbox.room()
+        message_id = self._checked_id(id)
+        parts = content if isinstance(content, str) else self._parts(content)
+        if not parts or not replaces:
+            raise ValueError("an edit needs content and the id of the message that it changes")
+        if self._emits():
+            seq = self._outbox.last_seq + 1
+            times = {"first_byte": first_byte, "last_byte": last_byte}
+            self._outbox.add(_convert.edit_event(seq, message_id, replaces, parts, **times))
+        return message_id
 
     async def delete(self, replaces: str, *, id: str = "", first_byte: WireTime | None = None) -> str:
         """Tell that the agent took back an earlier message of its own.
@@ -163,15 +246,26 @@ class Conversation(Generic[SettingsT]):
         Raises:
             ValueError: An id is empty or too long.
         """
-        raise NotImplementedError
+        await self._outbox.room()
+        message_id = self._checked_id(id)
+        if not replaces:
+            raise ValueError("a deletion needs the id of the message that it takes back")
+        if self._emits():
+            seq = self._outbox.last_seq + 1
+            times = {"first_byte": first_byte, "last_byte": None}
+            self._outbox.add(_convert.edit_event(seq, message_id, replaces, (), **times))
+        return message_id
 
     async def typing(self) -> None:
         """Tell that the agent is typing; it extends the quiet time that ends the agent's turn."""
-        raise NotImplementedError
+        await self._outbox.room()
+        if self._emits():
+            self._outbox.add(_convert.typing_event(self._outbox.last_seq + 1))
 
     def turn_complete(self) -> None:
         """Tell that the agent has finished its turn. Only where the manifest declares `turn_complete`."""
-        raise NotImplementedError
+        if self._emits():
+            self._outbox.add(_convert.turn_complete_event(self._outbox.last_seq + 1))
 
     def raw(
         self,
@@ -194,7 +288,21 @@ class Conversation(Generic[SettingsT]):
             time: When it went. None: now.
             fault: A malformed or unknown call of the agent's, or a gap of the adapter's. None: nothing wrong.
         """
-        raise NotImplementedError
+        if not self.capture_raw or not self._emits():
+            return
+        if self._outbox.full:
+            self._raw_dropped += 1
+            return
+        if isinstance(payload, bytes):
+            # Cut before decoding: what is far beyond the limit need not be read at all.
+            payload = payload[: 2 * _RAW_BYTES].decode(errors="replace")
+        if self._raw_dropped:
+            label = f"{label} ({self._raw_dropped} payloads before it were dropped)".lstrip()
+            self._raw_dropped = 0
+        payload = redacted_and_cut(payload, _RAW_BYTES)
+        seq = self._outbox.last_seq + 1
+        event = _convert.raw_event(seq, direction, payload, time=time, label=redacted(label), fault=fault)
+        self._outbox.add(event)
 
     def offer_media(
         self,
@@ -217,7 +325,12 @@ class Conversation(Generic[SettingsT]):
         Returns:
             A part for `reply`: with the bytes inline up to 1 MiB, otherwise with a media_id.
         """
-        raise NotImplementedError
+        if isinstance(source, bytes):
+            size_bytes = size_bytes or len(source)
+            if len(source) <= INLINE_BYTES:
+                return Media(kind=kind, mime_type=mime_type, name=name, size_bytes=size_bytes, data=source)
+        media_id = self._offers.add(source)
+        return Media(kind=kind, mime_type=mime_type, name=name, size_bytes=size_bytes, media_id=media_id)
 
     def closed(self, by: ClosedBy = ClosedBy.AGENT, reason: str = "", *, fault: Fault | None = None) -> None:
         """Tell that the agent or the platform ended the conversation. Ends the iteration; nothing follows.
@@ -227,4 +340,50 @@ class Conversation(Generic[SettingsT]):
             reason: One line for people. Empty: nothing to add.
             fault: Set when it ended by a fault.
         """
-        raise NotImplementedError
+        self._tell_closed(by, reason, fault)
+
+    def _receipt(
+        self, message_id: str, status: ReceiptStatus.ValueType, time: WireTime | None, fault: Fault | None
+    ) -> None:
+        if self._emits() and self._sends.allow(message_id, status):
+            event = _convert.receipt_event(self._outbox.last_seq + 1, message_id, status, time, fault)
+            self._sends.note(message_id, status, event)
+            self._outbox.add(event)
+
+    def _tell_closed(self, by: ClosedBy | None, reason: str, fault: Fault | None) -> None:
+        if self._emits():
+            self._outbox.add(_convert.closed_event(self._outbox.last_seq + 1, by, reason, fault))
+            self._over = True
+            self._end_items()
+
+    def _emits(self) -> bool:
+        if self._ref is None:
+            self.opened()
+        return not self._over
+
+    def _end_items(self) -> None:
+        self._ended = True
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    def _checked_id(self, message_id: str) -> str:
+        if not message_id:
+            self._made_ids += 1
+            # The epoch keeps it apart from what another process made in the same attempt.
+            return f"{self._epoch[:8]}-{self._made_ids}"
+        if len(message_id) > _ID_BYTES // 4 and len(message_id.encode()) > _ID_BYTES:
+            raise ValueError(f"a message's id has more than {_ID_BYTES} bytes: {message_id[:40]!r}...")
+        return message_id
+
+    def _parts(self, content: Part | Sequence[Part]) -> Sequence[Part]:
+        parts = content if isinstance(content, Sequence) else (content,)
+        if any(isinstance(part, Media) and part.data and len(part.data) > INLINE_BYTES for part in parts):
+            parts = [self._outlined(part) for part in parts]
+        return parts
+
+    def _outlined(self, part: Part) -> Part:
+        if not isinstance(part, Media) or part.data is None:
+            return part
+        return self.offer_media(
+            part.data, kind=part.kind, mime_type=part.mime_type, name=part.name, size_bytes=part.size_bytes
+        )

@@ -1,11 +1,30 @@
 """Runs an adapter: `serve` is the whole of an adapter's `__main__`."""
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
+from mimic_plugin_sdk import _stdout
 from mimic_plugin_sdk._adapter import Adapter
+from mimic_plugin_sdk._launch import (
+    Launch,
+    LaunchError,
+    handshake,
+    launch_from,
+    log_level,
+    open_to_group,
+    socket_address,
+    socket_path,
+)
+from mimic_plugin_sdk._log import route_logging
 
-# SKELETON: the signature is final, the body follows.
+if TYPE_CHECKING:
+    from mimic_plugin_sdk._server import AdapterServer
 
 
 def serve(adapter: type[Adapter[Any]], argv: Sequence[str] | None = None) -> None:
@@ -22,4 +41,62 @@ def serve(adapter: type[Adapter[Any]], argv: Sequence[str] | None = None) -> Non
     Raises:
         SystemExit: Always: 0 after an orderly end, 1 after an error, 2 for a wrong command line.
     """
-    raise NotImplementedError
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments or _stdout.taken_over is None:
+        from mimic_plugin_sdk._cli import main  # noqa: PLC0415 - argparse is not needed to be launched
+
+        sys.exit(main(adapter, arguments))
+    try:
+        # The terminal sends SIGINT to the whole group, and the end of an adapter is the host's to decide.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        route_logging(log_level(os.environ))
+        asyncio.run(_launched(adapter, _stdout.taken_over.tell_host))
+    except LaunchError as error:
+        print(f"{adapter.manifest.name}: {error}", file=sys.stderr)  # noqa: T201 - one clear line
+        sys.exit(1)
+    finally:
+        _stdout.taken_over.end()
+    sys.exit(0)
+
+
+async def _launched(adapter: type[Adapter[Any]], tell_host: Callable[[str], None]) -> None:
+    from mimic_plugin_sdk._server import AdapterServer  # noqa: PLC0415 - after what may fail at once
+
+    launch = launch_from(os.environ)
+    server = AdapterServer(adapter())
+    await server.prepare()
+    path = ""
+    try:
+        if hasattr(socket, "AF_UNIX"):
+            path = await _start_unix(server, launch)
+            told = handshake(launch, "unix", path)
+        else:
+            told = handshake(launch, "tcp", await _start_tcp(server, launch))
+        server.die_with_parent()
+        tell_host(told)
+        await server.wait_until_drained()
+    finally:
+        with suppress(OSError):
+            os.unlink(path)  # noqa: PTH108 - pathlib costs start time
+
+
+async def _start_unix(server: "AdapterServer", launch: Launch) -> str:
+    path = socket_path(launch)
+    mask = os.umask(0o077)
+    try:
+        server.bind(socket_address(path))
+        await server.start()
+    finally:
+        os.umask(mask)
+    if launch.socket_group:
+        open_to_group(path, launch.socket_group)
+    return path
+
+
+async def _start_tcp(server: "AdapterServer", launch: Launch) -> str:
+    for port in launch.ports:
+        with suppress(LaunchError):
+            server.bind(f"127.0.0.1:{port}")
+            await server.start()
+            return f"127.0.0.1:{port}"
+    raise LaunchError(f"none of the ports {launch.ports.start} to {launch.ports.stop - 1} is free")

@@ -1,0 +1,1 @@
+"""The smallest adapter: its agent repeats what it is told."""
