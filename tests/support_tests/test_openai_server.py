@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeVar
 import aiohttp
 import openai
 import pytest
+from mimic_server.domain.evaluations import EvaluationSpec, Method
+from mimic_server.domain.personas import PersonaSpec
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 from pydantic import BaseModel, Field, ValidationError
 
@@ -177,6 +179,117 @@ async def test_any_schema_gets_a_valid_answer_that_repeats_for_the_same_question
             assert first == await ask(client, Everything, question)
         names = {(await ask(client, Draft, {"role": "user", "content": f"{n}"})).name for n in range(20)}
     assert len(names) > 2
+
+
+SYSTEM = """You play Maria.
+
+# What you know and have been through
+Order NW-55555 is late.
+
+- take_choice: the id of an offered choice if you press it (then messages is empty), or null.
+- send_picture: true if you send a picture of what you speak of, as when you are asked for one.
+"""
+
+
+class PlayedTurn(PersonaTurn):
+    take_choice: str | None
+    send_picture: bool
+
+
+async def test_plays_a_persona_as_the_prompt_says() -> None:
+    kind = named(PlayedTurn, "persona_turn")
+
+    async def turn(note: str) -> PlayedTurn:
+        system: ChatCompletionMessageParam = {"role": "system", "content": SYSTEM}
+        return await ask(client, kind, system, {"role": "user", "content": note})
+
+    async with running(turns=9) as (_, client):
+        first = await turn("(Turn 1 of at most 12. Nobody has spoken yet: open the conversation.)")
+        assert (first.take_choice, first.send_picture, first.decision) == (None, False, "continue")
+        assert (await turn("> Which order?\n\n(Turn 2 of at most 12.)")).messages == ["It's NW-55555."]
+        chosen = await turn(
+            "> Which one?\n> [choice 'c1': This]\n> [choice 'c2': That]\n\n(Turn 3 of at most 12.)"
+        )
+        assert (chosen.take_choice, chosen.messages) == ("c1", [])
+        assert (await turn("> Can you send a photo?\n\n(Turn 4 of at most 12.)")).send_picture is True
+        assert (await turn("> Bye.\n\n(Turn 9 of at most 12.)")).decision == "stop"
+
+
+class BooleanAnswer(BaseModel):
+    explanation: str
+    evidence: list[int]
+    value: bool
+
+
+class NumberAnswer(BooleanAnswer):
+    value: float  # type: ignore[assignment]
+
+
+TRANSCRIPT = """Transcript:
+{"seq": 1, "turn": 1, "from": "customer", "text": "refund? order 10234"}
+{"seq": 2, "turn": 1, "from": "agent", "text": "No. I am sick of these stupid complaints."}
+{"seq": 3, "turn": 2, "from": "agent", "text": "What is your order number?"}
+{"seq": 4, "turn": 3, "from": "agent", "text": "And your order number?"}
+End of the transcript."""
+
+
+@pytest.mark.parametrize(
+    "question, value, evidence",
+    [
+        ("Is the agent polite?", False, [2]),
+        ("Is the agent rude at any time?", True, [2]),
+        ("The agent never asks again for what it was told.", False, [4]),
+        ("Does the agent ask again for the order number?", True, [4]),
+        ("Does the agent greet?", True, [1]),
+    ],
+)
+async def test_judges_lines_of_json(question: str, value: bool, evidence: list[int]) -> None:
+    prompt = f"{TRANSCRIPT}\n\nQuestion: {question}\nValue: "
+    async with running() as (_, client):
+        kind: type[BooleanAnswer] = named(BooleanAnswer, "judgement")
+        whole = f"{prompt}true or false: whether what is asked holds."
+        judged = await ask(client, kind, {"role": "user", "content": whole})
+        assert (judged.value, judged.evidence) == (value, evidence)
+        numbers = named(NumberAnswer, "judgement")
+        whole = f"{prompt}how often what is asked for occurs: 0, 1, 2 ..."
+        counted = await ask(client, numbers, {"role": "user", "content": whole})
+        assert counted.value == (0 if evidence == [1] else 1)
+
+
+class MessageScore(BaseModel):
+    seq: int
+    score: float
+
+
+class SentimentAnswer(BaseModel):
+    explanation: str
+    scores: list[MessageScore]
+
+
+async def test_scores_the_messages_that_are_named() -> None:
+    question = f"{TRANSCRIPT}\n\nQuestion: how do these messages sound to their reader: 2, 3? Look at tone."
+    async with running() as (_, client):
+        answer = await ask(client, named(SentimentAnswer, "sentiment"), {"role": "user", "content": question})
+    assert [(score.seq, score.score) for score in answer.scores] == [(2, -0.8), (3, 0.6)]
+
+
+class EvaluationDrafts(BaseModel):
+    evaluations: list[EvaluationSpec]
+
+
+async def test_drafts_what_mimic_would_take() -> None:
+    async def draft(kind: type[Model], name: str, prompt: str) -> Model:
+        schema = {"name": name, "schema": kind.model_json_schema(by_alias=True)}
+        answer = await say(client, prompt, response_format={"type": "json_schema", "json_schema": schema})
+        return kind.model_validate_json(answer.choices[0].message.content or "")
+
+    async with running() as (_, client):
+        people = [await draft(PersonaSpec, "persona_draft", f"Draft {number}") for number in range(10)]
+        checks = await draft(EvaluationDrafts, "evaluation_drafts", "Draft 6 evaluations.")
+    assert len({person.name for person in people}) > 5
+    assert all("order NW-" in person.background for person in people)
+    assert len({check.name for check in checks.evaluations}) == 6
+    assert {check.method for check in checks.evaluations} > {Method.LLM_MATCH, Method.REGEX_MATCH}
 
 
 async def test_judges_the_faults_of_the_example_agent() -> None:

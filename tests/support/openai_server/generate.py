@@ -153,6 +153,10 @@ class _Maker:
         step = node.get("multipleOf", 1 if kind == "integer" else 0.01)
         low = node.get("minimum", node.get("exclusiveMinimum"))
         high = node.get("maximum", node.get("exclusiveMaximum"))
+        if name in NUMBERS:
+            # Within its bounds a number that is known is as it usually is.
+            low = usual[0] if low is None or low <= usual[0] else low
+            high = usual[1] if high is None or high >= usual[1] else high
         # Without a bound of its own a number takes the usual one, moved to where the other bound lets it be.
         bottom = (
             low if low is not None else usual[0] if high is None or usual[0] < high else high - 100 * step

@@ -7,6 +7,9 @@ STRINGS: Mapping[str, tuple[str, ...]] = {
     "display_name": ("Maria L.", "Tom B.", "Aisha", "Jonas", "Grace O.", "Yuki"),
     "title": ("Forgotten order", "Late parcel", "Rude answer"),
     "locale": ("en-US", "en-GB"),
+    "location": ("Leeds", "Springfield"),
+    "sample_phrases": ("any news on my order?", "that's not what I asked"),
+    "simulation_tags": ("drafted", "order"),
     "language": ("en",),
     "gender": ("female", "male", "non-binary"),
     "occupation": ("nurse", "teacher", "carpenter", "student", "pensioner"),
@@ -47,17 +50,20 @@ STRINGS: Mapping[str, tuple[str, ...]] = {
 }
 """For a string, or for the strings of an array of that name."""
 
-NUMBERS: Mapping[str, tuple[int, int]] = {
+NUMBERS: Mapping[str, tuple[float, float]] = {
     "age": (19, 78),
     "score": (0, 1),
     "confidence": (0, 1),
     "sentiment": (-1, 1),
     "sentiment_score": (-1, 1),
     "evidence": (1, 2),
-    "message_ids": (1, 2),
     "max_turns": (5, 12),
-    "typo_rate": (0, 1),
-    "patience": (1, 5),
+    "typo_rate": (0, 0.05),
+    "burst_rate": (0, 0.2),
+    "double_send_rate": (0, 0.05),
+    "picture_rate": (0, 0),
+    "silence_rate": (0, 0),
+    "words_per_minute": (25, 70),
 }
 """Lowest and highest, for a number or an array of numbers of that name."""
 

@@ -16,8 +16,8 @@ connect it gets {"type": "ready", "session", "resumed", "last_seq"}. In mode `te
 
 Commands beside the usual: `drop` cuts the connection without a close frame and says two messages more, which
 a client gets when it comes back; `close` closes with 1000; `boom` is {"type": "error", "code", "message"} and
-1011; `bye` ends with {"type": "ended"} and 1000; `pause` says a second message 400 ms after the first, `typing`
-in between; `quiet` never answers.
+1011; `bye` ends with {"type": "ended"} and 1000; `pause` says a second message 400 ms after the first,
+`typing` in between; `quiet` never answers.
 """
 
 import asyncio
