@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -16,11 +17,13 @@ from mimic_server.domain.adapters import (
     Open,
 )
 from mimic_server.domain.agents import Connection
+from mimic_server.domain.errors import NotFoundError
 from mimic_server.domain.ids import SessionId
-from mimic_server.domain.ports import Conversation
+from mimic_server.host.conversation import HostConversation
+from mimic_server.host.discovery import Discovery, Found
 from mimic_server.host.settings import Attached, Launch, Limits
-
-# SKELETON: signatures are final, bodies follow.
+from mimic_server.host.spawner import Spawner
+from mimic_server.host.supervisor import Supervisor
 
 
 class PluginHost:
@@ -56,7 +59,16 @@ class PluginHost:
         Raises:
             ValueError: An attached address is not host:port, or plaintext to another machine.
         """
-        raise NotImplementedError
+        self._limits = limits or Limits()
+        self._launch = launch or Launch()
+        self._launch_by_channel = dict(launch_by_channel or {})
+        self._on_log = on_log
+        self._spawner = Spawner()
+        self._discovery = Discovery(directories, search_path, attached or {})
+        self._supervisors = {
+            channel: self._supervise(found) for channel, found in sorted(self._discovery.all().items())
+        }
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -73,42 +85,67 @@ class PluginHost:
         Raises:
             NotFoundError: No adapter serves one of the channels.
         """
-        raise NotImplementedError
+        wanted = list(self._supervisors) if channels is None else channels
+        await asyncio.gather(*(one.start() for one in [self._of(channel) for channel in wanted]))
 
     async def close(self) -> None:
         """Ends all adapters at once, gently first: at most about 8 s. A second call does nothing."""
-        raise NotImplementedError
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.gather(*(supervisor.close() for supervisor in self._supervisors.values()))
+        self._spawner.close()
 
     async def manifest(self, channel: str) -> Manifest:
-        raise NotImplementedError
+        return (await self._of(channel).ready()).manifest
 
     async def connect(self, connection: Connection) -> Connected:
-        raise NotImplementedError
+        return await self._of(connection.spec.channel).connect(connection)
 
     async def check(self, connection: Connection) -> ConnectionStatus:
-        raise NotImplementedError
+        return await self._of(connection.spec.channel).check(connection)
 
     async def disconnect(self, channel: str, connection_id: UUID) -> None:
-        raise NotImplementedError
+        if channel in self._supervisors:
+            await self._supervisors[channel].disconnect(connection_id)
 
-    async def open(self, connection: Connection, request: Open) -> Conversation:
-        raise NotImplementedError
+    async def open(self, connection: Connection, request: Open) -> HostConversation:
+        return await self._of(connection.spec.channel).open(connection, request)
 
     async def media(self, channel: str, session_id: SessionId, media_id: str) -> bytes:
-        raise NotImplementedError
+        return await self._of(channel).media(session_id, media_id)
 
-    def connection_status(self, connection_id: UUID) -> ConnectionStatus | None:
+    def connection_status(self, channel: str, connection_id: UUID) -> ConnectionStatus | None:
         """The last that is known of a connection. Returns None if it was not brought up."""
-        raise NotImplementedError
+        supervisor = self._supervisors.get(channel)
+        return None if supervisor is None else supervisor.connections.status(connection_id)
 
     def statuses(self) -> Sequence[AdapterStatus]:
-        raise NotImplementedError
+        return [supervisor.status() for _, supervisor in sorted(self._supervisors.items())]
 
     async def restart(self, channel: str) -> AdapterStatus:
-        raise NotImplementedError
+        supervisor = self._of(channel)
+        await supervisor.restart()
+        return supervisor.status()
 
     async def set_enabled(self, channel: str, *, enabled: bool) -> AdapterStatus:
-        raise NotImplementedError
+        supervisor = self._of(channel)
+        await (supervisor.enable() if enabled else supervisor.disable())
+        return supervisor.status()
 
     def logs(self, channel: str, *, follow: bool, level: str = "trace") -> AsyncIterator[AdapterLogLine]:
-        raise NotImplementedError
+        return self._of(channel).book.read(follow=follow, level=level)
+
+    def _of(self, channel: str) -> Supervisor:
+        supervisor = self._supervisors.get(channel)
+        if supervisor is None:
+            # It may have been installed meanwhile.
+            found = None if self._closed else self._discovery.one(channel)
+            if found is None:
+                raise NotFoundError("adapter", channel)
+            supervisor = self._supervisors[channel] = self._supervise(found)
+        return supervisor
+
+    def _supervise(self, found: Found) -> Supervisor:
+        launch = self._launch_by_channel.get(found.channel, self._launch)
+        return Supervisor(found, launch, self._spawner, self._limits, self._on_log)
