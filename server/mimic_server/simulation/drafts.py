@@ -25,8 +25,7 @@ from mimic_server.simulation import draft_prompts
 
 @dataclass(frozen=True, slots=True)
 class PersonaDraftTask:
-    """Asks for one of several personas; each index gets an angle of its own, so that they may be drafted at
-    once."""
+    """Asks for one of several personas. Each index has its own angle, so they may be drafted at once."""
 
     agent: AgentSpec
     options: BootstrapOptions
@@ -46,9 +45,10 @@ class PersonaDraftTask:
     def messages(self) -> Sequence[ChatMessage]:
         return [
             ChatMessage("system", draft_prompts.PERSONA),
-            ChatMessage("user", draft_prompts.agent(self.agent, self.options.instructions)),
             ChatMessage(
-                "user", draft_prompts.which_persona(self.index, self.options.personas, self.drafted_names)
+                "user",
+                f"{draft_prompts.agent(self.agent, self.options.instructions)}\n\n"
+                f"{draft_prompts.which_persona(self.index, self.options.personas, self.drafted_names)}",
             ),
         ]
 
@@ -96,8 +96,9 @@ class EvaluationDraftsTask:
     def messages(self) -> Sequence[ChatMessage]:
         return [
             ChatMessage("system", draft_prompts.EVALUATIONS),
-            ChatMessage("user", draft_prompts.agent(self.agent, self.options.instructions)),
             ChatMessage(
-                "user", draft_prompts.which_evaluations(self.options.evaluations, self.drafted_names)
+                "user",
+                f"{draft_prompts.agent(self.agent, self.options.instructions)}\n\n"
+                f"{draft_prompts.which_evaluations(self.options.evaluations, self.drafted_names)}",
             ),
         ]

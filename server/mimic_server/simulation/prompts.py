@@ -33,11 +33,12 @@ _RULES = """\
 - messages: what you send now, 0 to 4 messages. None: you let the turn pass.
 - take_choice: {take_choice}
 - send_picture: {send_picture}
-- decision: "stop" once every goal is reached, or was plainly refused for good, and also once one of your
-  stop conditions is met; otherwise "continue". What you say with a stop is still sent: say goodbye as
-  you would.
-- stop_reason: with a stop, "goals_reached" or "stop_condition"; otherwise null.
-- stop_condition: with "stop_condition", the condition word for word; otherwise null.
+- decision: "stop" once every goal is reached, once one of your stop conditions is met, or once you give up
+  as this person would; otherwise "continue". What you say with a stop is still sent: say goodbye as you
+  would.
+- stop_reason: with a stop, "goals_reached" if all of them are, otherwise "stop_condition"; else null.
+- stop_condition: with "stop_condition", the condition word for word, or what you gave up on and why; else
+  null.
 """
 
 

@@ -76,6 +76,7 @@ class Dialogue:
     """
 
     __slots__ = (
+        "__weakref__",
         "_entries",
         "_rendered",
         "agent_description",
@@ -192,7 +193,7 @@ class PersonaTurn(BaseModel):
     decision: Literal["continue", "stop"] = "continue"
     stop_reason: Literal["goals_reached", "stop_condition"] | None = None
     stop_condition: str | None = None
-    """Which of the persona's stop conditions is met, in the persona's own words for it."""
+    """Which of the persona's stop conditions is met, to the letter; or what the persona gives up on."""
 
     @field_validator("messages", mode="after")
     @classmethod
