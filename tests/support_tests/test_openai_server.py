@@ -11,8 +11,9 @@ from typing import Any, Literal, TypeVar
 import aiohttp
 import openai
 import pytest
-from mimic_server.domain.evaluations import EvaluationSpec, Method
+from mimic_server.domain.evaluations import Method
 from mimic_server.domain.personas import PersonaSpec
+from mimic_server.simulation.drafts import EvaluationDrafts
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 from pydantic import BaseModel, Field, ValidationError
 
@@ -273,10 +274,6 @@ async def test_scores_the_messages_that_are_named() -> None:
     assert [(score.seq, score.score) for score in answer.scores] == [(2, -0.8), (3, 0.6)]
 
 
-class EvaluationDrafts(BaseModel):
-    evaluations: list[EvaluationSpec]
-
-
 async def test_drafts_what_mimic_would_take() -> None:
     async def draft(kind: type[Model], name: str, prompt: str) -> Model:
         schema = {"name": name, "schema": kind.model_json_schema(by_alias=True)}
@@ -285,10 +282,13 @@ async def test_drafts_what_mimic_would_take() -> None:
 
     async with running() as (_, client):
         people = [await draft(PersonaSpec, "persona_draft", f"Draft {number}") for number in range(10)]
-        checks = await draft(EvaluationDrafts, "evaluation_drafts", "Draft 6 evaluations.")
+        prompt = "Write about 6 checks, at least one. These exist already: Stays friendly."
+        checks = await draft(EvaluationDrafts, "evaluation_drafts", prompt)
     assert len({person.name for person in people}) > 5
     assert all("order NW-" in person.background for person in people)
-    assert len({check.name for check in checks.evaluations}) == 6
+    names = {check.name for check in checks.evaluations}
+    assert len(names) == 6
+    assert "Stays friendly" not in names
     assert {check.method for check in checks.evaluations} > {Method.LLM_MATCH, Method.REGEX_MATCH}
 
 

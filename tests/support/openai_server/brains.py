@@ -5,6 +5,7 @@ brain outlives a change of its schema, and every answer is valid whatever the sc
 """
 
 import dataclasses
+import itertools
 import json
 import re
 import zlib
@@ -266,9 +267,12 @@ def persona_draft(ask: Ask) -> Mapping[str, Any]:
     Args:
         ask: What was asked.
     """
-    key = zlib.crc32("\0".join(ask.texts()).encode(), ask.seed)
+    prompt = "\n".join(ask.texts())
+    key = zlib.crc32(prompt.encode(), ask.seed)
+    names = [f"{first} {last}" for last in _LAST_NAMES for first in _FIRST_NAMES]
+    free = [name for name in names if name not in prompt]
     draft = {
-        "name": f"{_FIRST_NAMES[key % len(_FIRST_NAMES)]} {_LAST_NAMES[key // 31 % len(_LAST_NAMES)]}",
+        "name": free[key % len(free)],
         "background": f"Ordered a tent, order NW-{10_001 + key % 89_999}, for a trip next week.",
         "locale": "en",
         "simulation_tags": ["drafted"],
@@ -346,15 +350,21 @@ def evaluation_drafts(ask: Ask) -> Mapping[str, Any]:
     """Drafts evaluations whose metric, method and criteria belong together.
 
     Args:
-        ask: What was asked; as many are drafted as it says, as in "3 evaluations", or else all there are.
+        ask: What was asked; as many are drafted as it says, as in "3 checks", or else all there are, and none
+            whose name is in it.
     """
-    asked = re.search(r"(?i)\b(\d+) (?:\w+ ){0,2}(?:evaluations|checks)", "\n".join(ask.texts()))
+    prompt = "\n".join(ask.texts())
+    asked = re.search(r"(?i)\b(\d+) (?:\w+ ){0,2}(?:evaluations|checks)", prompt)
     count = int(asked.group(1)) if asked else len(_DRAFTS)
-    drafts = []
-    for index in range(count):
+    drafts: list[Mapping[str, Any]] = []
+    for index in itertools.count():
         draft = _DRAFTS[index % len(_DRAFTS)]
         again = index // len(_DRAFTS)
-        drafts.append({**draft, "name": f"{draft['name']} ({again + 1})"} if again else draft)
+        name = f"{draft['name']} ({again + 1})" if again else draft["name"]
+        if name not in prompt:
+            drafts.append({**draft, "name": name, "messages": "agent"})
+        if len(drafts) >= count:
+            break
     return dict.fromkeys(("evaluations", "drafts", "evaluation_drafts", "items"), drafts)
 
 
