@@ -277,8 +277,8 @@ class Repository(Protocol[T]):
         """Deletes a row and what belongs to it. Raises NotFoundError."""
         ...
 
-    async def list(self, page: Page, **equals: Any) -> Listing[T]:
-        """Rows whose columns equal what is given (a sequence: any of it), newest first.
+    async def list(self, page: Page, *, oldest_first: bool = False, **equals: Any) -> Listing[T]:
+        """Rows whose columns equal what is given (a sequence: any of it), newest first unless asked not to.
 
         Raises:
             InvalidInputError: `page_token` is not one of this listing's.
@@ -362,6 +362,9 @@ class Journal(Protocol):
         """Stores an entry; it is on disk when this returns.
 
         Raises:
+            NotFoundError: The session was removed.
+            ConflictError: A message of the same seq is stored already, or one to update is not: another
+                worker writes the session too.
             UnavailableError: The database cannot be written (full, gone); nothing of the entry is stored.
         """
         ...
