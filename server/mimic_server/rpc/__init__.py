@@ -1,0 +1,1 @@
+"""The edge that speaks mimic.v1: translate, call a service, translate."""

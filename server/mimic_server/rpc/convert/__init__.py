@@ -1,0 +1,1 @@
+"""Between the messages of mimic.v1 and the types of the domain."""

@@ -1,0 +1,34 @@
+"""Page tokens of listings that are read by a position."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from uuid import UUID
+
+from mimic_server.domain.errors import InvalidInputError
+
+_LARGEST = 2**63 - 1
+
+
+def encode(kind: str, owner: UUID, position: int) -> str:
+    """A token that goes on after a position of one listing."""
+    return base64.urlsafe_b64encode(f"{kind} {owner} {position}".encode()).decode().rstrip("=")
+
+
+def decode(kind: str, owner: UUID, token: str) -> int:
+    """The position that a token goes on after, 0 for an empty one.
+
+    Raises:
+        InvalidInputError: It is not a token of this listing.
+    """
+    if not token:
+        return 0
+    try:
+        text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode("ascii")
+        told_kind, told_owner, position = text.split(" ")
+        if told_kind == kind and told_owner == str(owner) and 0 <= int(position) <= _LARGEST:
+            return int(position)
+    except (binascii.Error, ValueError):
+        pass
+    raise InvalidInputError.of("page_token", "is not one of this listing's")
