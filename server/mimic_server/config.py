@@ -19,7 +19,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MIMIC_", extra="ignore", populate_by_name=True, frozen=True)
 
     database_url: Annotated[str, Field(validation_alias="DATABASE_URL")] = ""
-    """Address of the database, `sqlite:///path` or `postgresql://...`. Empty: SQLite in the data directory."""
+    """Address of the database, `sqlite:///path` or `postgresql://...`. Empty: SQLite in `data_dir`."""
     database_pool_size: Annotated[int, Field(validation_alias="DATABASE_POOL_SIZE", ge=1, le=1000)] = 5
     """Connections to the database that this process holds."""
     openai_api_key: Annotated[SecretStr, Field(validation_alias="OPENAI_API_KEY")] = SecretStr("")
@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     attach: str = ""
     """Adapters that others run: `channel=host:port`, separated by commas."""
     model: Literal["auto", "scripted", "openai"] = "auto"
-    """Who plays personas. auto: the OpenAI-compatible model where a key or base URL is set, else the script."""
+    """Who plays personas. auto: the OpenAI-compatible model if a key or base URL is set, else the script."""
     model_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 60.0
     """For one answer of the model."""
     model_retries: Annotated[int, Field(ge=0, le=10)] = 4
@@ -101,7 +101,7 @@ class Settings(BaseSettings):
 
 
 def default_data_directory() -> Path:
-    """`mimic` in XDG_DATA_HOME or ~/.local/share; in the temporary directory where there is no usable HOME."""
+    """`mimic` in XDG_DATA_HOME or ~/.local/share; in the temporary directory without a usable HOME."""
     base = os.environ.get("XDG_DATA_HOME")
     if base:
         return Path(base) / "mimic"

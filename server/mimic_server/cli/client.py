@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-
 import grpc
 
 from mimic_server.cli.errors import CommandError, Exit
@@ -28,9 +27,9 @@ class Target:
     api_key: str
 
     @property
-    def metadata(self) -> list[tuple[str, str]]:
+    def metadata(self) -> tuple[tuple[str, str | bytes], ...]:
         """What a call carries."""
-        return [("x-api-key", self.api_key)] if self.api_key else []
+        return (("x-api-key", self.api_key),) if self.api_key else ()
 
     @contextmanager
     def channel(self) -> Iterator[grpc.Channel]:

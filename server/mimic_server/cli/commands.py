@@ -83,7 +83,7 @@ def _command(method: MethodDescriptor) -> click.Command:
 
 
 def _word(method: MethodDescriptor) -> str | None:
-    """The one required string of a request, which may stand without its flag. Returns None if there are more."""
+    """The first required string of a request, which stands without a flag. Returns None if there is none."""
     words = [
         field.name
         for field in method.input_type.fields
@@ -121,7 +121,7 @@ def _call(context: click.Context, method: MethodDescriptor, request: Any, output
     with target.channel() as channel:
         try:
             if method.server_streaming:
-                stream = channel.unary_stream(
+                stream: grpc.UnaryStreamMultiCallable[Any, Any] = channel.unary_stream(
                     path,
                     request_serializer=lambda message: message.SerializeToString(),
                     response_deserializer=answer_type.FromString,
@@ -129,7 +129,7 @@ def _call(context: click.Context, method: MethodDescriptor, request: Any, output
                 for answer in stream(request, metadata=target.metadata):
                     render.show_event(answer, output, console)
             else:
-                unary = channel.unary_unary(
+                unary: grpc.UnaryUnaryMultiCallable[Any, Any] = channel.unary_unary(
                     path,
                     request_serializer=lambda message: message.SerializeToString(),
                     response_deserializer=answer_type.FromString,

@@ -7,6 +7,7 @@ import importlib.resources
 import re
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 from google.api import field_behavior_pb2
 from google.protobuf.descriptor import (
@@ -43,13 +44,14 @@ def comment(
 
 def summary(text: str) -> str:
     """The first sentence of a comment."""
-    first = " ".join(text.split("\n\n")[0].split())
+    first = " ".join(text.split("\n\n", maxsplit=1)[0].split())
     return re.split(r"(?<=[.:])\s", first, maxsplit=1)[0].removesuffix(":")
 
 
 def behaves(field: FieldDescriptor, behaviour: int) -> bool:
     """Whether a field is marked with a `google.api.field_behavior`."""
-    return behaviour in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
+    marks: Any = field.GetOptions().Extensions
+    return behaviour in marks[field_behavior_pb2.field_behavior]
 
 
 def required(field: FieldDescriptor) -> bool:
@@ -82,17 +84,17 @@ def _comments() -> dict[str, str]:
 def _name(file: FileDescriptorProto, path: tuple[int, ...]) -> str:
     """The full name of what stands at a path of a descriptor (see SourceCodeInfo). Empty: of no interest."""
     names: list[str] = [file.package]
-    at: FileDescriptorProto | DescriptorProto = file
+    at: Any = file
     for kind, index in _pairs(path):
         if isinstance(at, FileDescriptorProto):
-            lists = {4: at.message_type, 5: at.enum_type, 6: at.service}
+            lists: dict[int, Any] = {4: at.message_type, 5: at.enum_type, 6: at.service}
         elif isinstance(at, DescriptorProto):
             lists = {2: at.field, 3: at.nested_type, 4: at.enum_type}
         else:
             lists = {2: getattr(at, "method", None) or getattr(at, "value", [])}
         if kind not in lists:
             return ""
-        at = lists[kind][index]  # type: ignore[assignment,index]
+        at = lists[kind][index]
         names.append(at.name)
     return ".".join(names)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 import grpc
@@ -32,7 +32,7 @@ class CommandError(click.ClickException):
 
     def __init__(self, message: str, exit_code: Exit = Exit.FAILED) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_code = exit_code  # type: ignore[misc]
 
     def show(self, file: object = None) -> None:
         """Prints the line."""
@@ -48,8 +48,8 @@ _STATUS_EXITS = {
 }
 
 
-def raise_for(error: grpc.RpcError, address: str) -> NoReturn:
-    """Turns a call's error into one line.
+def raise_for(error: Any, address: str) -> NoReturn:
+    """Turns a call's error, a `grpc.RpcError` with its status, into one line.
 
     Raises:
         CommandError: Always.

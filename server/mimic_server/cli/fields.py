@@ -100,15 +100,20 @@ def flags_of(request: Descriptor) -> list[Flag]:
 
 def _inner(field: FieldDescriptor, request: Descriptor) -> list[Flag]:
     found = []
-    for inner in field.message_type.fields:
+    for inner in _message(field).fields:
         # An update names its thing by the id that only the server sets.
         if output_only(inner) and not (inner.name == "id" and request.name.startswith("Update")):
             continue
-        if _nests(inner) and field.message_type.full_name != inner.message_type.full_name:
+        if _nests(inner):
             found += [Flag((inner.name, *deeper.path), deeper.field) for deeper in _inner(inner, request)]
         else:
             found.append(Flag((inner.name,), inner))
     return found
+
+
+def _message(field: FieldDescriptor) -> Any:
+    """The descriptor of a field that is a message."""
+    return field.message_type
 
 
 def _nests(field: FieldDescriptor) -> bool:
@@ -121,7 +126,7 @@ def _nests(field: FieldDescriptor) -> bool:
 
 
 def named(flags: Sequence[Flag]) -> dict[str, Flag]:
-    """The flags by the name that a person types: the path without the thing that is made, and without wrappers."""
+    """The flags by the name that a person types: without the thing that is made, and without wrappers."""
     names: dict[str, Flag] = {}
     for flag in flags:
         short = "_".join(flag.spoken)

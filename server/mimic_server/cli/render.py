@@ -67,7 +67,7 @@ def _show_table(message: Message, console: Console) -> None:
         console.out(text, highlight=False)
 
 
-def _show_rows(field: FieldDescriptor, rows: Sequence[Message], console: Console) -> None:
+def _show_rows(field: Any, rows: Sequence[Message], console: Console) -> None:
     if not rows:
         console.print(f"[dim]no {field.name.replace('_', ' ')}[/dim]")
         return

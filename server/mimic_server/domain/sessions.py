@@ -85,6 +85,8 @@ class Attempt:
     ended_at: datetime | None = None
     epoch: str = ""
     """The adapter process's, from Opened. Empty: never opened."""
+    epoch_from: int = 0
+    """Seq of the last message that was stored before the epoch began: what an earlier process numbered."""
     conversation_ref: str = ""
     resumptions: int = 0
     """How often the conversation went on after its stream broke."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from mimic_server.domain.adapters import MessageEvent, ReceiptEvent
@@ -148,7 +149,7 @@ class Recorder:
             self._unpublished.append((session.rev, session))
         await self._journal.write(JournalEntry(tuple(appended), updates, session, tuple(raw), tuple(results)))
         unpublished, self._unpublished = self._unpublished, []
-        for rev, item in unpublished:
+        for rev, item in sorted(unpublished, key=itemgetter(0)):
             self._publish(rev, item)
 
     def _new(

@@ -37,6 +37,7 @@ from mimic_server.domain.ids import persona_message_id
 from mimic_server.domain.messages import (
     Message,
     RawPayload,
+    ReceiptStatus,
     Sender,
     Stop,
     StopKind,
@@ -92,6 +93,14 @@ class _Batch:
     updated: dict[str, Message] = field(default_factory=dict)
     raw: list[RawPayload] = field(default_factory=list)
     fault: Fault | None = None
+
+
+_RECEIPTS = (None, ReceiptStatus.SENT, ReceiptStatus.DELIVERED, ReceiptStatus.READ, ReceiptStatus.FAILED)
+
+
+def _later(status: ReceiptStatus, known: ReceiptStatus | None) -> bool:
+    """Whether a receipt says something new: a resumed stream repeats what was not acknowledged."""
+    return _RECEIPTS.index(status) > _RECEIPTS.index(known)
 
 
 def _platform_fault(event: ClosedEvent) -> Fault | None:
@@ -303,10 +312,13 @@ class TurnLoop:
 
     async def _note_opened(self, conversation: Conversation, *, resumed: bool) -> None:
         attempts = self._recorder.session.attempts
+        messages = self._recorder.messages
         same_epoch = attempts[-1].epoch == conversation.opened.epoch
+        earlier = messages[-1].seq if messages else 0
         attempt = replace(
             attempts[-1],
             epoch=conversation.opened.epoch,
+            epoch_from=attempts[-1].epoch_from if same_epoch else earlier,
             conversation_ref=conversation.opened.conversation_ref,
             resumptions=attempts[-1].resumptions + resumed,
         )
@@ -328,7 +340,9 @@ class TurnLoop:
             spoken = [m for m in self._recorder.messages if m.sender is Sender.PERSONA]
             cursor = Resume(
                 epoch=attempt.epoch,
-                last_seq=max((m.adapter_seq for m in self._recorder.messages), default=0),
+                last_seq=max(
+                    (m.adapter_seq for m in self._recorder.messages if m.seq > attempt.epoch_from), default=0
+                ),
                 settled_message_ids=tuple(m.id for m in spoken if m.receipt is not None),
                 unsettled_message_ids=tuple(m.id for m in spoken if m.receipt is None),
                 answer_pending=self._awaiting,
@@ -515,7 +529,7 @@ class TurnLoop:
                 batch.appended.append(self._heard(event))
             case ReceiptEvent():
                 message = self._recorder.message(event.message_id)
-                if message is not None and message.adapter_seq < event.seq:
+                if message is not None and _later(event.status, message.receipt):
                     batch.updated[message.id] = self._recorder.with_receipt(message, event)
                     batch.fault = event.fault or batch.fault
             case TypingEvent():

@@ -1,0 +1,111 @@
+"""A run's report in a terminal."""
+
+from __future__ import annotations
+
+from mimic.v1 import evaluations_pb2, runs_pb2
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from mimic_server.cli.view import outcome_style, word
+
+_UNITS = {"latency_ms": " ms", "accuracy_percentage": " %"}
+_SEVERITY_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "dim"}
+MAX_QUOTE = 160
+
+
+def show_report(console: Console, report: runs_pb2.RunReport) -> None:
+    """Prints, for each evaluation, its verdicts, value, severity and one quote; then the totals."""
+    console.print()
+    console.print(Text.assemble(("Evaluations", "bold"), ("  verdicts over sessions", "dim")))
+    for evaluation in report.evaluations:
+        _show_evaluation(console, evaluation)
+    console.print()
+    outcome, style = outcome_style(report.run.outcome)
+    console.print(Text.assemble((outcome, style), f"  {_sessions(report)}"))
+    console.print(_totals(report))
+
+
+def _show_evaluation(console: Console, evaluation: runs_pb2.EvaluationSummary) -> None:
+    row = Table.grid(padding=(0, 2))
+    row.add_column(width=6)
+    row.add_column(min_width=34, max_width=46)
+    row.add_column(min_width=24)
+    row.add_column(justify="right", min_width=16)
+    row.add_column()
+    severity = word(evaluation, "severity")
+    row.add_row(
+        _mark(evaluation),
+        Text(evaluation.name, "bold"),
+        _counts(evaluation),
+        Text(_value(evaluation)),
+        Text(severity, _SEVERITY_STYLES.get(severity, "")),
+    )
+    console.print(row)
+    if evaluation.evidence:
+        evidence = evaluation.evidence[0]
+        quote = " ".join(evidence.quote.split())
+        quote = quote if len(quote) <= MAX_QUOTE else f"{quote[: MAX_QUOTE - 1]}…"
+        lines = Text(f"“{quote}”", "italic") if quote else Text()
+        explanation = Text(evidence.explanation, "dim")
+        console.print(Padding(lines, (0, 0, 0, 8)), Padding(explanation, (0, 0, 0, 8)), sep="", end="")
+
+
+def _mark(evaluation: runs_pb2.EvaluationSummary) -> Text:
+    if evaluation.failed:
+        return Text("FAIL", "bold red")
+    if evaluation.warned:
+        return Text("WARN", "bold yellow")
+    if evaluation.passed:
+        return Text("PASS", "bold green")
+    return Text("ERROR" if evaluation.errors else "-", "yellow" if evaluation.errors else "dim")
+
+
+def _counts(evaluation: runs_pb2.EvaluationSummary) -> Text:
+    text = Text()
+    for count, name, style in (
+        (evaluation.passed, "pass", "green"),
+        (evaluation.warned, "warn", "yellow"),
+        (evaluation.failed, "fail", "red"),
+        (evaluation.errors, "error", "yellow"),
+        (evaluation.skipped, "n/a", "dim"),
+    ):
+        if count:
+            text.append(f"{' ' if text else ''}{count} {name}", style)
+    return text
+
+
+def _value(evaluation: runs_pb2.EvaluationSummary) -> str:
+    if not evaluation.HasField("value_mean"):
+        return ""
+    metric = word(evaluation, "metric")
+    unit = _UNITS.get(metric, "")
+    if evaluation.metric == evaluations_pb2.METRIC_BOOLEAN:
+        return f"{evaluation.value_mean:.0%} true"
+    worst = f" (worst {_number(evaluation.value_worst)}{unit})" if evaluation.HasField("value_worst") else ""
+    return f"{_number(evaluation.value_mean)}{unit}{worst}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}"
+
+
+def _sessions(report: runs_pb2.RunReport) -> str:
+    states = ", ".join(f"{entry.count} {word(entry, 'state')}" for entry in report.states)
+    ends = ", ".join(
+        f"{entry.count} {word(entry, 'reason').replace('_', ' ')}" for entry in report.terminations
+    )
+    faults = "".join(f"; {entry.count} by a fault of the {word(entry, 'source')}" for entry in report.faults)
+    return f"{report.run.sessions_total} sessions: {states} ({ends}){faults}"
+
+
+def _totals(report: runs_pb2.RunReport) -> Text:
+    parts = [f"{report.turns} turns", f"{report.messages} messages"]
+    if report.HasField("latency_p50_ms"):
+        parts.append(
+            f"agent's first byte p50 {report.latency_p50_ms:,.0f} ms, p95 {report.latency_p95_ms:,.0f} ms"
+        )
+    tokens = report.usage.prompt_tokens + report.usage.completion_tokens
+    parts.append(f"{tokens:,} tokens of {report.model}" if tokens else f"personas: {report.model}")
+    return Text(" · ".join(parts), "dim")

@@ -1,0 +1,173 @@
+"""What a run looks like while it is under way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import TracebackType
+from typing import Self
+
+from google.protobuf.message import Message
+from mimic.adapter.v1 import message_pb2
+from mimic.v1 import evaluations_pb2, runs_pb2, sessions_pb2
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+SLOW_MS = 2000
+
+_ENDED = {
+    sessions_pb2.SESSION_STATE_COMPLETED,
+    sessions_pb2.SESSION_STATE_FAILED,
+    sessions_pb2.SESSION_STATE_CANCELLED,
+}
+
+
+class RunView:
+    """Shows a run: one session's transcript as it is said, and one line for the progress of all.
+
+    On a terminal the progress line stays at the bottom; elsewhere a line is printed when a session ends.
+    """
+
+    def __init__(self, console: Console, *, follows: bool) -> None:
+        self._console = console
+        self._follows = follows
+        self._names: dict[str, str] = {}
+        self._states: dict[str, int] = {}
+        self._turns: Counter[str] = Counter()
+        self._followed = ""
+        self._sent: dict[int, message_pb2.WireTime] = {}
+        self._seen: set[int] = set()
+        self._total = 0
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed}/{task.total} sessions"),
+            TextColumn("[dim]{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._bar = self._progress.add_task("", total=None, detail="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    @property
+    def follows(self) -> bool:
+        return self._follows
+
+    def status(self, text: str) -> None:
+        self._progress.update(self._bar, description=escape(text), total=None)
+        if not self._console.is_terminal:
+            self._console.print(f"{escape(text)} ...", highlight=False)
+
+    def run(self, run: runs_pb2.Run) -> None:
+        self._total = run.sessions_total
+        self._progress.update(
+            self._bar, description="running", total=run.sessions_total, completed=run.sessions_ended
+        )
+
+    def session(self, session: sessions_pb2.Session) -> None:
+        self._names[session.id] = session.persona.name
+        before = self._states.get(session.id)
+        self._states[session.id] = session.state
+        self._turns[session.id] = session.turns
+        ended = sum(state in _ENDED for state in self._states.values())
+        running = len(self._states) - ended
+        detail = f"{running} talking, {sum(self._turns.values())} turns"
+        self._progress.update(self._bar, completed=ended, detail=detail)
+        if session.state in _ENDED and before not in _ENDED and not self._console.is_terminal:
+            self._console.print(
+                f"  {ended}/{self._total} {describe_end(session)}", highlight=False, markup=False
+            )
+
+    def followed(self, event: sessions_pb2.WatchSessionResponse) -> None:
+        match event.WhichOneof("event"):
+            case "session":
+                self._follow(event.session)
+            case "message":
+                self._message(event.message)
+
+    def _follow(self, session: sessions_pb2.Session) -> None:
+        if self._followed != session.id:
+            self._followed = session.id
+            persona = session.persona
+            about = ", ".join(
+                filter(None, (str(persona.age) if persona.age else "", persona.occupation, persona.location))
+            )
+            self._console.print()
+            self._console.print(
+                Text.assemble(
+                    (persona.name, "bold cyan"),
+                    (f"  {about}", "dim"),
+                    (f"  played by {session.model}", "dim"),
+                )
+            )
+            for goal in persona.goals:
+                self._console.print(Text(f"  wants: {goal}", "dim"))
+        if session.state in _ENDED:
+            self._console.print(Text(f"  {describe_end(session)}", "dim"))
+            self._console.print()
+
+    def _message(self, message: sessions_pb2.Message) -> None:
+        if message.HasField("sent"):
+            self._sent[message.turn] = message.sent
+        if message.seq in self._seen:
+            return
+        self._seen.add(message.seq)
+        from_persona = message.sender == evaluations_pb2.SENDER_PERSONA
+        name = self._names.get(self._followed, "persona") if from_persona else "agent"
+        line = Text.assemble(
+            (f"{name[:14]:>14} ", "cyan" if from_persona else "green"),
+            ("> " if from_persona else "< ", "dim"),
+            message.text.replace("\n", "\n" + " " * 17),
+        )
+        if not from_persona and (took := self._latency_ms(message)) is not None:
+            line.append(f"  {took / 1000:.2f} s", "bold yellow" if took > SLOW_MS else "dim")
+        self._console.print(line)
+
+    def _latency_ms(self, message: sessions_pb2.Message) -> float | None:
+        sent = self._sent.pop(message.turn, None)
+        if sent is None or sent.clock_id != message.first_byte.clock_id:
+            return None
+        return (message.first_byte.monotonic_nanos - sent.monotonic_nanos) / 1e6
+
+
+def describe_end(session: sessions_pb2.Session) -> str:
+    """How a session ended, in one line."""
+    reason = word(session, "termination_reason").replace("_", " ")
+    detail = f": {session.termination_detail}" if session.termination_detail else ""
+    again = f" (attempt {len(session.attempts)})" if len(session.attempts) > 1 else ""
+    fault = ""
+    if session.HasField("fault"):
+        fault = f" [{word(session.fault, 'source')} {session.fault.reason}]"
+    return f"{session.persona.name}: {reason or 'ended'}{detail}{fault} after {session.turns} turns{again}"
+
+
+def word(message: Message, field_name: str) -> str:
+    """An enum field's value as people say it."""
+    enum = message.DESCRIPTOR.fields_by_name[field_name].enum_type
+    assert enum is not None  # noqa: S101 - the callers name enum fields
+    number = getattr(message, field_name)
+    value = enum.values_by_number.get(number)
+    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    return value.name.removeprefix(prefix).lower() if value is not None and number else ""
+
+
+def outcome_style(outcome: int) -> tuple[str, str]:
+    """A run's outcome and its colour."""
+    outcomes: dict[int, tuple[str, str]] = {
+        runs_pb2.RUN_OUTCOME_PASSED: ("PASSED", "bold green"),
+        runs_pb2.RUN_OUTCOME_FAILED: ("FAILED", "bold red"),
+        runs_pb2.RUN_OUTCOME_INCONCLUSIVE: ("INCONCLUSIVE", "bold yellow"),
+    }
+    return outcomes.get(outcome, ("CANCELLED", "bold yellow"))
