@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.list:
-        print("\n".join(f"{rule.id:<24}  {rule.title}" for rule in RULES))
+        sys.stdout.write("".join(f"{rule.id:<26}{rule.title}\n" for rule in RULES))
         sys.exit(0)
     try:
         subject = _subject(arguments)
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except (OSError, ValueError) as error:
         parser.error(str(error))
     results = asyncio.run(run(subject, rules, known))
-    print(table(results))
+    sys.stdout.write(table(results) + "\n")
     sys.exit(1 if any(result.outcome.fails for result in results) else 0)
 
 

@@ -52,25 +52,26 @@ class RunningAgentProcess:
         self._received: list[Received] = []
         self._first_line = ""
         self._told = threading.Event()
+        reading, writing = os.pipe()
+        self._output = os.fdopen(reading, encoding="utf-8", errors="replace")
         self._process = subprocess.Popen(
             spec.command,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=writing,
             env={**os.environ, **spec.env, **agent_settings},
             cwd=spec.cwd,
-            text=True,
             process_group=0,
         )
+        os.close(writing)
         # Daemon: a grandchild that holds the pipe must not hold up the kit's end.
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.info: Mapping[str, Any] = self._wait_for_info()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        self._first_line = self._process.stdout.readline()
+        self._first_line = self._output.readline()
         self._told.set()
-        for line in self._process.stdout:
+        for line in self._output:
             if self._spec.witness:
                 self._received.append(parse_witness(line))
 
@@ -82,7 +83,7 @@ class RunningAgentProcess:
             info = None
         if not isinstance(info, dict):
             self.kill()
-            raise RuntimeError(
+            raise RuntimeError(  # noqa: TRY004 - it is what the process did that is wrong
                 f"the agent {' '.join(self._spec.command)!r} told no JSON object on its first line within "
                 f"{_START_LIMIT.total_seconds():.0f} s, but {self._first_line!r} (exit code "
                 f"{self._process.returncode}): run it by hand, it has to print how to reach it"
@@ -98,8 +99,8 @@ class RunningAgentProcess:
         self._process.kill()
         self._process.wait()
         self._reader.join(1)
-        if not self._reader.is_alive() and self._process.stdout is not None:
-            self._process.stdout.close()
+        if not self._reader.is_alive():
+            self._output.close()
 
 
 def parse_witness(line: str) -> Received:

@@ -1,7 +1,6 @@
 """What a run of the kit works on: adapters, connections and agents, made where a rule needs them."""
 
 import asyncio
-import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -109,8 +108,8 @@ class Peer:
         )
 
     async def begin(self, opening: conversation_pb2.Open, *, ack: bool = True) -> Conversation:
-        """Makes the call and writes Open; the caller holds a slot, and ends the conversation."""
-        every = max(1, self.can.max_unacked_events // 2) if ack else 0
+        """Makes the call and writes Open; the caller holds a slot, and enters the conversation."""
+        every = self.can.max_unacked_events if ack else 0
         conversation = Conversation(self.client, opening, self.subject.answer_within, every)
         await conversation.write(conversation_pb2.HostItem(open=opening))
         return conversation
@@ -120,29 +119,21 @@ class Peer:
         self, opening: conversation_pb2.Open | None = None, *, ack: bool = True
     ) -> AsyncIterator[Conversation]:
         """Opens a session, waits for Opened, and ends it after the block."""
-        async with self.slots.take(1):
-            conversation = await self.begin(opening or self.new_open(), ack=ack)
-            async with contextlib.AsyncExitStack() as stack:
-                stack.push_async_callback(conversation.cancel)
-                await conversation.opened()
-                yield conversation
-                await conversation.end()
+        opening = opening or self.new_open()
+        async with self.slots.take(1), await self.begin(opening, ack=ack) as conversation:
+            await conversation.opened()
+            yield conversation
 
     @asynccontextmanager
     async def two_sessions(self) -> AsyncIterator[tuple[Conversation, Conversation]]:
         """Opens two sessions at once, as `session` does."""
         if self.slots.number < 2:
             raise NotDeclaredError("the manifest declares max_concurrent_sessions of 1")
-        async with self.slots.take(2):
-            pair = await self.begin(self.new_open()), await self.begin(self.new_open())
-            async with contextlib.AsyncExitStack() as stack:
-                for conversation in pair:
-                    stack.push_async_callback(conversation.cancel)
-                for conversation in pair:
-                    await conversation.opened()
-                yield pair
-                for conversation in pair:
-                    await conversation.end()
+        opening, another = self.new_open(), self.new_open()
+        async with self.slots.take(2), await self.begin(opening) as one, await self.begin(another) as other:
+            await one.opened()
+            await other.opened()
+            yield one, other
 
     @asynccontextmanager
     async def resumed(
@@ -155,12 +146,9 @@ class Peer:
         opening = conversation_pb2.Open()
         opening.CopyFrom(broken.opening)
         opening.resume.CopyFrom(resume)
-        conversation = await self._begin_when_free(opening)
-        async with contextlib.AsyncExitStack() as stack:
-            stack.push_async_callback(conversation.cancel)
+        async with await self._begin_when_free(opening) as conversation:
             await conversation.opened()
             yield conversation
-            await conversation.end()
 
     async def _begin_when_free(self, opening: conversation_pb2.Open) -> Conversation:
         waited = 0.01

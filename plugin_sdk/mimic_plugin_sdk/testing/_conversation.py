@@ -5,7 +5,7 @@ import contextlib
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import grpc
 import grpc.aio
@@ -21,6 +21,7 @@ SENT = conversation_pb2.RECEIPT_STATUS_SENT
 FAILED = conversation_pb2.RECEIPT_STATUS_FAILED
 CLOSE_LIMIT = timedelta(seconds=5)
 """How long an adapter may take from Close to the end of the call."""
+_POLITE_LIMIT = timedelta(seconds=2)
 
 T = TypeVar("T")
 
@@ -79,7 +80,8 @@ class Conversation:
         self.answer_within = answer_within
         """How long the agent may take."""
         self._client = client
-        self._ack_every = ack_every
+        self.ack_every = ack_every
+        """After how many events they are acknowledged; 0: never."""
         self._acked = 0
         self._call = client.adapter.Converse()
         self._writing = asyncio.Lock()
@@ -92,7 +94,7 @@ class Conversation:
                 self.events += frame.events
                 self._hear(frame.events)
                 self._changed.set()
-                await self._ack_now_and_then()
+                await self._ack_when_due()
         code = await self._call.code()
         self.status = Status.read(
             code, await self._call.details() or "", await self._call.trailing_metadata()
@@ -100,10 +102,12 @@ class Conversation:
         self._client.hear(self.status.text())
         self._changed.set()
 
-    async def _ack_now_and_then(self) -> None:
-        """Acknowledges, but not after each event: grpc.aio loses the status of a call that ends under a write."""
-        owed = self._last_seq() - self._acked
-        if self._ack_every and owed >= self._ack_every and not self.events[-1].HasField("closed"):
+    async def _ack_when_due(self) -> None:
+        """Acknowledges when the adapter waits for it.
+
+        Not sooner: where a call ends under a write, grpc.aio tells INTERNAL instead of the call's own status.
+        """
+        if self.ack_every and self._last_seq() - self._acked >= self.ack_every:
             await self.acknowledge()
 
     def _last_seq(self) -> int:
@@ -133,14 +137,8 @@ class Conversation:
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             return
 
-    async def acknowledge(self, *, from_now_on: bool = False) -> None:
-        """Acknowledges all events that came.
-
-        Args:
-            from_now_on: Whether each event that comes later is acknowledged at once.
-        """
-        if from_now_on:
-            self._ack_every = 1
+    async def acknowledge(self) -> None:
+        """Acknowledges all events that came."""
         self._acked = self._last_seq()
         await self.write(ack=self._acked)
 
@@ -240,12 +238,15 @@ class Conversation:
             raise BrokenError("the call to end", self.account(within))
         return self.status
 
-    async def end(self) -> None:
-        """Ends the session politely, or else the call; judges nothing any more."""
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        """Ends the session, so that it takes no place from later rules, or else the call; judges nothing."""
         if self.status is None:
             await self.close()
             with contextlib.suppress(BrokenError):
-                await self.ended()
+                await self.ended(_POLITE_LIMIT)
         await self.cancel()
 
     def account(self, waited: timedelta) -> str:

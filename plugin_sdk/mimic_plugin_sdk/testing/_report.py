@@ -31,8 +31,7 @@ def read_known_failures(text: str, rules: Sequence[Rule]) -> Collection[str]:
     Raises:
         ValueError: A line names no rule.
     """
-    ids = [line.partition("#")[0].strip() for line in text.splitlines()]
-    known = {id for id in ids if id}
+    known = {line.partition("#")[0].strip() for line in text.splitlines()} - {""}
     if unknown := known - {rule.id for rule in rules}:
         raise ValueError(f"no such rule: {', '.join(sorted(unknown))}")
     return known

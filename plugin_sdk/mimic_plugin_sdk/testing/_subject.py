@@ -72,7 +72,7 @@ class Subject:
     bad_settings: Settings | None = None
     """Settings that must be refused. None: only those are tried that the settings' schema shows as wrong."""
     talkative: str = ""
-    """Text that makes the agent say many messages in a row; "{n}" in it stands for how many. Empty: it cannot."""
+    """Text that makes the agent say "{n}" messages in a row. Empty: it knows none."""
     witness: Path | None = None
     """File of JSON lines, `{"text": ...}` for each message that the agent received. None: see `Agent`."""
     mode: Mode | None = None

@@ -1,7 +1,7 @@
 """The kit's side of the wire: one gRPC channel to an adapter, with all that it answers kept."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Self, TypeVar
@@ -157,7 +157,7 @@ class Client:
         self.hear(str(response))
         return response
 
-    async def watch(self) -> AsyncIterator[adapter_pb2.ConnectionStatus]:
+    async def watch(self) -> AsyncGenerator[adapter_pb2.ConnectionStatus, None]:
         """WatchConnections, without a limit of time.
 
         Raises:

@@ -52,6 +52,7 @@ async def unacked_bound(bench: Bench) -> str:
     peer = await bench.shared()
     if not bench.subject.talkative:
         raise NotGivenError("needs a text that makes the agent say many messages")
+    peer.needs("max_unacked_events")
     limit = peer.can.max_unacked_events
     wanted = limit + 5
     async with peer.session(ack=False) as session:
@@ -61,7 +62,8 @@ async def unacked_bound(bench: Bench) -> str:
         await session.quiet(_QUIET)
         if _unacked(session) > limit:
             raise BrokenError(f"at most {limit} events without an ack", str(_unacked(session)))
-        await session.acknowledge(from_now_on=True)
+        session.ack_every = limit
+        await session.acknowledge()
         await session.until(
             lambda _: _said(session) >= wanted or _over(session),
             f"{wanted} messages of the agent's after an ack",
@@ -77,7 +79,7 @@ async def unacked_bound(bench: Bench) -> str:
 
 
 def _unacked(session: Conversation) -> int:
-    return sum(event.seq > 0 for event in session.events)
+    return sum(not event.HasField("opened") for event in session.events)
 
 
 def _said(session: Conversation) -> int:

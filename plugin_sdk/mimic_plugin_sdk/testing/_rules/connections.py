@@ -1,20 +1,22 @@
 """Connections: Connect, CheckConnection, WatchConnections, Disconnect."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import grpc
 from mimic.adapter.v1 import adapter_pb2
 
 from mimic_plugin_sdk.testing._bench import CONNECTION, Bench, Peer
-from mimic_plugin_sdk.testing._rule import BrokenError, NotDeclaredError, rule
+from mimic_plugin_sdk.testing._rule import BrokenError, NotDeclaredError, NotGivenError, rule
 from mimic_plugin_sdk.testing._schema import Schema
 from mimic_plugin_sdk.testing._subject import Settings
-from mimic_plugin_sdk.testing._wire import Client, RefusedError, Status
+from mimic_plugin_sdk.testing._wire import RefusedError, Status
 
 READY = adapter_pb2.CONNECTION_STATE_READY
 _NEVER_CONNECTED = "conformance-never-connected"
+_BEGIN_SECONDS = 1
 
 
 def _state(status: adapter_pb2.ConnectionStatus) -> str:
@@ -22,24 +24,25 @@ def _state(status: adapter_pb2.ConnectionStatus) -> str:
     return f"{state} of {status.connection_id!r} ({status.reason})"
 
 
-async def _seen(client: Client, connection_id: str, seen: list[str]) -> None:
-    """Watches until a connection is READY, noting what it sees."""
-    async for status in client.watch():
-        if status.connection_id == connection_id:
-            seen.append(_state(status))
-            if status.state == READY:
-                return
+async def _becomes_ready(
+    peer: Peer, connection_id: str, statuses: AsyncIterator[adapter_pb2.ConnectionStatus]
+) -> None:
+    """Reads a watch until a connection is READY.
 
-
-async def _becomes_ready(peer: Peer) -> None:
+    Raises:
+        BrokenError: The time passed before it was.
+    """
     seen: list[str] = []
     try:
         async with asyncio.timeout(peer.subject.answer_within.total_seconds()):
-            await _seen(peer.client, CONNECTION, seen)
+            async for status in statuses:
+                if status.connection_id == connection_id:
+                    seen.append(_state(status))
+                    if status.state == READY:
+                        return
     except TimeoutError:
-        raise BrokenError(
-            f"READY of {CONNECTION!r} from WatchConnections", ", ".join(seen) or "nothing"
-        ) from None
+        told = ", ".join(seen) or "nothing"
+        raise BrokenError(f"READY of {connection_id!r} from WatchConnections", told) from None
 
 
 @rule("C1-connect", "Connect with settings that work brings the connection up, and tells what to set")
@@ -58,16 +61,13 @@ async def connect(bench: Bench) -> str | None:
 
 @rule("C2-connect-repeated", "Connect again with the same settings answers the same, and disturbs no session")
 async def connect_repeated(bench: Bench) -> None:
-    peer = await bench.shared()
-    async with peer.session() as session:
+    async with bench.fresh() as peer, peer.session() as session:
+        first = peer.connected
         again = await peer.client.connect(CONNECTION, peer.settings, peer.mode)
-        if list(again.agent_settings) != list(peer.connected.agent_settings):
+        if list(again.agent_settings) != list(first.agent_settings):
             raise BrokenError("the same agent settings", "others")
-        if again.status.connection_id != CONNECTION or again.status.state not in (
-            READY,
-            peer.connected.status.state,
-        ):
-            raise BrokenError(_state(peer.connected.status), _state(again.status))
+        if again.status.connection_id != CONNECTION or again.status.state not in (READY, first.status.state):
+            raise BrokenError(_state(first.status), _state(again.status))
         await session.exchange()
 
 
@@ -75,10 +75,10 @@ async def connect_repeated(bench: Bench) -> None:
 async def bad_settings(bench: Bench) -> str:
     peer = await bench.shared()
     schema = Schema(peer.manifest.settings_schema_json)
-    tried = 0
-    for tried, (case, settings, names) in enumerate(
-        _bad(schema, peer.settings, bench.subject.bad_settings), 1
-    ):
+    cases = list(_bad(schema, peer.settings, bench.subject.bad_settings))
+    if not cases:
+        raise NotDeclaredError("the settings' schema knows no wrong settings; --bad-settings names some")
+    for case, settings, names in cases:
         status = await refused_connect(peer, settings, case)
         if status.code is not grpc.StatusCode.INVALID_ARGUMENT:
             raise BrokenError(f"INVALID_ARGUMENT {case}", str(status))
@@ -89,9 +89,7 @@ async def bad_settings(bench: Bench) -> str:
             raise BrokenError(f"violations of settings.<name> {case}", str(status))
         if not status.violations:
             raise BrokenError(f"a violation {case}", str(status))
-    if not tried:
-        raise NotDeclaredError("the settings' schema knows no wrong settings; --bad-settings names some")
-    return f"{tried} cases"
+    return f"{len(cases)} cases"
 
 
 def _names(field: str, name: str) -> bool:
@@ -170,21 +168,24 @@ async def disconnect_unknown(bench: Bench) -> None:
 
 @rule("C8-watch", "WatchConnections tells each connection as it is now")
 async def watch(bench: Bench) -> None:
-    await _becomes_ready(await bench.shared())
+    peer = await bench.shared()
+    async with contextlib.aclosing(peer.client.watch()) as statuses:
+        await _becomes_ready(peer, CONNECTION, statuses)
 
 
-@rule("C9-watch-changes", "WatchConnections tells each change: a watch from before Connect sees READY")
+@rule("C9-watch-changes", "WatchConnections tells each change: what is connected later becomes READY")
 async def watch_changes(bench: Bench) -> None:
-    async with bench.fresh(connect=False) as peer:
-        watching = asyncio.create_task(_becomes_ready(peer))
+    another = "conformance-another"
+    async with bench.fresh() as peer, contextlib.aclosing(peer.client.watch()) as statuses:
+        # Its first word shows that the watch has begun; whether there is one is for another rule to say.
+        first = asyncio.ensure_future(anext(statuses))
+        await asyncio.wait([first], timeout=_BEGIN_SECONDS)
         try:
-            # A call that is answered after the watch's began shows that the adapter has seen that one.
-            await peer.client.manifest()
-            await bench.connect(peer)
-            await watching
-        finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            await peer.client.connect(another, peer.settings, peer.mode)
+        except RefusedError as error:
+            raise NotGivenError(f"needs settings that connect twice at once: {error.status}") from None
+        if (await first).connection_id != another:
+            await _becomes_ready(peer, another, statuses)
 
 
 @rule("C10-disconnect", "Disconnect ends the connection's sessions with UNAVAILABLE, and forgets it")

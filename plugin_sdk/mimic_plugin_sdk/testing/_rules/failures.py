@@ -47,7 +47,8 @@ async def failed_is_final(bench: Bench) -> str | None:
                 lambda event: event.receipt.message_id == message.id or event.HasField("closed"),
                 "FAILED or Closed",
             )
-            await session.end()
+            await session.close()
+            await session.ended()
     came = [event.receipt.status for event in receipts(session.events, message.id)]
     if FAILED not in came:
         return "the session ended instead"

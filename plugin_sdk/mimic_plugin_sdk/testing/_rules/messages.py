@@ -10,7 +10,6 @@ from mimic_plugin_sdk.testing._bench import Bench
 from mimic_plugin_sdk.testing._conversation import (
     FAILED,
     SENT,
-    Conversation,
     Event,
     name,
     says,
@@ -30,20 +29,23 @@ def receipts(events: Sequence[Event], message_id: str) -> list[Event]:
     return [event for event in events if event.receipt.message_id == message_id]
 
 
-async def _closed_session(bench: Bench, messages: int) -> Conversation:
-    """A whole session of some exchanges, up to the end of its call."""
+async def _exchanges(bench: Bench, number: int) -> tuple[Sequence[message_pb2.Message], Sequence[Event]]:
+    """The messages of some exchanges, and the events that they brought."""
     peer = await bench.shared()
     async with peer.session() as session:
-        for _ in range(messages):
+        for _ in range(number):
             await session.exchange()
-        await session.close()
-        await session.ended()
-    return session
+        return tuple(session.sent), tuple(session.events)
 
 
 @rule("R2-settled-once", "Each Send gets exactly one SENT or FAILED")
 async def settled_once(bench: Bench) -> None:
-    session = await _closed_session(bench, 3)
+    peer = await bench.shared()
+    async with peer.session() as session:
+        for _ in range(3):
+            await session.exchange()
+        await session.close()
+        await session.ended()
     known = {message.id for message in session.sent}
     for message_id in known:
         settled = [event for event in session.events if settles(event, message_id)]
@@ -56,9 +58,9 @@ async def settled_once(bench: Bench) -> None:
 
 @rule("R2-delivered-after-sent", "DELIVERED and READ follow SENT")
 async def delivered_after_sent(bench: Bench) -> None:
-    session = await _closed_session(bench, 3)
-    for message in session.sent:
-        came = receipts(session.events, message.id)
+    sent, events = await _exchanges(bench, 3)
+    for message in sent:
+        came = receipts(events, message.id)
         if came and came[0].receipt.status not in (SENT, FAILED):
             raise BrokenError(f"SENT of {message.id} first", ", ".join(map(name, came)))
 
@@ -85,7 +87,8 @@ async def order(bench: Bench) -> None:
     async with peer.session() as session:
         texts = [words() for _ in range(_MANY)]
         messages = [await session.say(text) for text in texts]
-        for text in texts:
+        for message, text in zip(messages, texts, strict=True):
+            await session.settled(message.id)
             await session.answered(text)
         sent = [event.receipt.message_id for event in session.events if event.receipt.status == SENT]
         if sent != [message.id for message in messages]:
@@ -112,23 +115,21 @@ async def frames(bench: Bench) -> None:
 
 @rule("R3-answer-after-sent", "An answer never comes before the SENT of what caused it")
 async def answer_after_sent(bench: Bench) -> None:
-    session = await _closed_session(bench, 3)
-    for message in session.sent:
+    sent, events = await _exchanges(bench, 3)
+    for message in sent:
         text = message.parts[0].text.text
-        for event in session.events:
+        for event in events:
             if event.receipt.message_id == message.id and event.receipt.status == SENT:
                 break
             if text in says(event):
-                raise BrokenError(
-                    f"SENT of {message.id} before its answer", ", ".join(map(name, session.events))
-                )
+                raise BrokenError(f"SENT of {message.id} before its answer", ", ".join(map(name, events)))
 
 
 @rule("R3-message", "The agent's messages have an id of their own, and say something")
 async def message(bench: Bench) -> None:
-    session = await _closed_session(bench, 3)
+    _, events = await _exchanges(bench, 3)
     ids = set()
-    for event in session.events:
+    for event in events:
         if not event.HasField("message"):
             continue
         said = event.message.message
@@ -223,38 +224,41 @@ async def wire_times(bench: Bench) -> None:
     # An adapter that runs elsewhere has another wall clock.
     slack = (2 if bench.subject.command else 300) * _SECOND_NANOS
     begun = time.time_ns() - slack
-    session = await _closed_session(bench, 4)
-    ended = time.time_ns() + slack
-    for event in session.events:
-        for what, stamp in _stamps(event):
-            if stamp.wall_unix_nanos <= 0 or stamp.monotonic_nanos <= 0:
-                raise BrokenError(f"wall and monotonic time of {what} in {name(event)}", _shown(stamp))
-            if not begun <= stamp.wall_unix_nanos <= ended:
-                raise BrokenError(f"a wall time within the session for {name(event)}", _shown(stamp))
-    sent = [event for event in session.events if event.receipt.status == SENT]
-    said = [event for event in session.events if event.HasField("message")]
-    for events in (sent, said):
-        for earlier, later in pairwise(events):
-            _in_order(name(later), _stamps(earlier)[0][1], _stamps(later)[0][1])
+    messages, events = await _exchanges(bench, 4)
+    _plausible(events, begun, time.time_ns() + slack)
+    sent = [event for event in events if event.receipt.status == SENT]
+    said = [event for event in events if event.HasField("message")]
+    for alike in (sent, said):
+        for earlier, later in pairwise(alike):
+            _in_order(name(later), _stamps(earlier)[0], _stamps(later)[0])
+    texts = {message.id: message.parts[0].text.text for message in messages}
     for event in said:
         if event.message.HasField("last_byte"):
             _in_order(f"last byte of {name(event)}", event.message.first_byte, event.message.last_byte)
         for one in sent:
-            [text] = (m.parts[0].text.text for m in session.sent if m.id == one.receipt.message_id)
-            if text in says(event):
+            if texts.get(one.receipt.message_id, "?") in says(event):
                 _in_order(f"first byte of {name(event)}", one.receipt.time, event.message.first_byte)
 
 
-def _stamps(event: Event) -> list[tuple[str, message_pb2.WireTime]]:
+def _plausible(events: Sequence[Event], begun: int, ended: int) -> None:
+    for event in events:
+        for stamp in _stamps(event):
+            if stamp.wall_unix_nanos <= 0 or stamp.monotonic_nanos <= 0:
+                raise BrokenError(f"wall and monotonic time of {name(event)}", _shown(stamp))
+            if not begun <= stamp.wall_unix_nanos <= ended:
+                raise BrokenError(f"a wall time within the session for {name(event)}", _shown(stamp))
+
+
+def _stamps(event: Event) -> list[message_pb2.WireTime]:
     match event.WhichOneof("event"):
         case "receipt":
-            return [("time", event.receipt.time)]
+            return [event.receipt.time]
         case "message" if event.message.HasField("last_byte"):
-            return [("first_byte", event.message.first_byte), ("last_byte", event.message.last_byte)]
+            return [event.message.first_byte, event.message.last_byte]
         case "message":
-            return [("first_byte", event.message.first_byte)]
+            return [event.message.first_byte]
         case "raw":
-            return [("time", event.raw.time)]
+            return [event.raw.time]
     return []
 
 

@@ -39,15 +39,13 @@ async def opened_first(bench: Bench) -> None:
 
 async def _refused(peer: Peer, item: conversation_pb2.HostItem) -> Status:
     """Writes an item as the first of a call, and returns how the call ended."""
-    conversation = Conversation(peer.client, conversation_pb2.Open(), peer.subject.answer_within, 0)
-    try:
+    limit = peer.subject.answer_within
+    async with Conversation(peer.client, conversation_pb2.Open(), limit, 0) as conversation:
         await conversation.write(item)
-        status = await conversation.ended(peer.subject.answer_within)
+        status = await conversation.ended(limit)
         if conversation.events:
             raise BrokenError("no event before the status", ", ".join(map(name, conversation.events)))
         return status
-    finally:
-        await conversation.cancel()
 
 
 async def _first_item_refused(peer: Peer) -> Status:
@@ -88,15 +86,14 @@ async def already_open(bench: Bench) -> None:
     "R1-session-limit", "One session above max_concurrent_sessions ends with RESOURCE_EXHAUSTED and RetryInfo"
 )
 async def session_limit(bench: Bench) -> None:
-    peer = await bench.shared()
-    peer.needs("max_concurrent_sessions")
-    limit = peer.can.max_concurrent_sessions
+    shared = await bench.shared()
+    shared.needs("max_concurrent_sessions")
+    limit = shared.can.max_concurrent_sessions
     if limit > _MOST_TRIED:
         raise NotGivenError(f"more than {_MOST_TRIED} sessions at once are not tried")
-    async with peer.slots.take(limit), contextlib.AsyncExitStack() as stack:
+    async with bench.fresh() as peer, contextlib.AsyncExitStack() as stack:
         for _ in range(limit):
-            session = await peer.begin(peer.new_open())
-            stack.push_async_callback(session.end)
+            session = await stack.enter_async_context(await peer.begin(peer.new_open()))
             await session.opened()
         status = await _refused(peer, conversation_pb2.HostItem(open=peer.new_open()))
         if status.code is not grpc.StatusCode.RESOURCE_EXHAUSTED or not status.retry:

@@ -1,5 +1,5 @@
 """An adapter that keeps the contract, on grpcio alone, and that breaks one rule when it is told to.
 
-It shows that the conformance kit does not pass vacuously: `python -m tests.support.adapters.broken --break RULE`.
+`python -m tests.support.adapters.broken --break RULE`: the conformance kit does not pass vacuously.
 Its agent is `tests.support.adapters.broken.agent`.
 """

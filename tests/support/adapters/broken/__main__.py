@@ -1,7 +1,7 @@
 """Starts and ends as go-plugin's protocol says, but for the rule that is broken."""
 
 import asyncio
-import datetime
+import datetime as dt
 import json
 import os
 import signal
@@ -14,6 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from mimic.adapter.v1 import adapter_pb2_grpc
 from mimic.launch import COOKIE, COOKIE_VARIABLE, grpc_controller_pb2, grpc_controller_pb2_grpc
+
 from tests.support.adapters.broken.breaks import breaks
 from tests.support.adapters.broken.service import AdapterService
 
@@ -21,7 +22,7 @@ _SERVICES = ("plugin", "mimic.adapter.v1.AdapterService")
 
 
 def log(message: str) -> None:
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
     level = 20 if breaks("O2-log-lines") else "info"
     if breaks("O2-log-lines:timestamp"):
         now = now.replace(".", ",")
@@ -73,7 +74,7 @@ def _handshake(path: Path) -> str:
 
 
 async def _watch_parent(parent: int, ending: asyncio.Event) -> None:
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells but asking
         await asyncio.sleep(0.1)
     ending.set()
 
@@ -110,12 +111,12 @@ async def serve(parent: int) -> None:
     if not breaks("E1-shutdown:serving"):
         await healths.enter_graceful_shutdown()
     await asyncio.sleep(3 if breaks("E1-shutdown:serving") else 0.1)
-    if breaks("E1-shutdown:stays"):
+    if breaks("E1-shutdown"):
         await asyncio.sleep(60)
     watch.cancel()
     await server.stop(0)
-    if not breaks("E1-shutdown:socket"):
-        path.unlink(missing_ok=True)
+    if breaks("E1-shutdown:socket"):
+        path.touch()
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
 """The agent that the broken adapter talks to: lines of JSON over TCP, a conversation a connection.
 
-`{"session": ...}` first, then `{"id": ..., "text": ...}` messages. Each gets `{"text": "you said <text>"}`, and
-`say <n>` gets n of them. It prints its address first, and then each message that it receives.
+`{"session": ...}` first, then `{"id": ..., "text": ...}` messages. Each gets `{"text": "you said <text>"}`,
+and `say <n>` gets n of them. It prints its address first, and then each message that it receives.
 """
 
 import asyncio
+import contextlib
 import json
 
 TOKEN = "s3cret-of-the-agent"
@@ -20,14 +21,19 @@ class Agent:
         """Answers by message id, by session."""
 
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self._converse(reader, writer)
+        writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         hello = json.loads(await reader.readline())
         known = self.answered.setdefault(hello["session"], {})
         # A client that lost its connection learns what arrived of what it is unsure of, and the answers.
-        arrived = {id: known[id] for id in hello.get("unsure", []) if id in known}
-        self._write(writer, {"arrived": list(arrived)})
-        for id, answers in arrived.items():
-            for answer in answers:
-                self._write(writer, {"text": answer, "of": id})
+        arrived = [message_id for message_id in hello["unsure"] if message_id in known]
+        self._write(writer, {"arrived": arrived})
+        for message_id in arrived:
+            for answer in known[message_id]:
+                self._write(writer, {"text": answer, "of": message_id})
         while line := await reader.readline():
             message = json.loads(line)
             _print({"text": message["text"]})
@@ -35,7 +41,6 @@ class Agent:
             for answer in known[message["id"]]:
                 self._write(writer, {"text": answer, "of": message["id"]})
             await writer.drain()
-        writer.close()
 
     def _write(self, writer: asyncio.StreamWriter, entry: dict[str, object]) -> None:
         writer.write(json.dumps(entry).encode() + b"\n")

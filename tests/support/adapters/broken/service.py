@@ -10,6 +10,7 @@ import grpc.aio
 from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 from mimic.adapter.v1 import adapter_pb2, adapter_pb2_grpc, conversation_pb2
+
 from tests.support.adapters.broken.breaks import breaks
 from tests.support.adapters.broken.session import EPOCH, MOST_CHARS, MOST_UNACKED, Session
 from tests.support.adapters.broken.status import abort

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 
 from mimic.adapter.v1 import conversation_pb2, message_pb2
+
 from tests.support.adapters.broken.breaks import breaks
 
-MOST_UNACKED = 20
+MOST_UNACKED = 10**9 if breaks("S4-limits") else 20
 MOST_CHARS = 50_000
 EPOCH = f"epoch-{time.time_ns()}"
 
@@ -60,11 +61,11 @@ class Session:
         await self._tell_agent({"session": session, "unsure": list(resume.unsettled_message_ids)})
         arrived = json.loads(await self._reader.readline())["arrived"]
         if not breaks("R5-other-epoch"):
-            for id in resume.unsettled_message_ids:
-                if id in arrived and not breaks("R5-other-epoch:lies"):
-                    await self._settle(id, conversation_pb2.RECEIPT_STATUS_SENT)
+            for message_id in resume.unsettled_message_ids:
+                if message_id in arrived and not breaks("R5-other-epoch:lies"):
+                    await self._settle(message_id, conversation_pb2.RECEIPT_STATUS_SENT)
                 else:
-                    await self._fail(id, fault(message_pb2.FAULT_SOURCE_CHANNEL, "NEVER_ARRIVED"))
+                    await self._fail(message_id, fault(message_pb2.FAULT_SOURCE_CHANNEL, "NEVER_ARRIVED"))
         self._tasks = [asyncio.create_task(self._send_all()), asyncio.create_task(self._read_agent())]
 
     async def _tell_agent(self, entry: dict[str, object]) -> None:
@@ -74,8 +75,6 @@ class Session:
     async def emit(self, **event: object) -> None:
         """Numbers an event, and waits while the host owes acks for too many."""
         made = conversation_pb2.Event(**event)  # type: ignore[arg-type]
-        if made.HasField("message") and not self.attached and breaks("R5-resume-detached"):
-            return
         async with self.changed:
             if not breaks("R7-unacked-bound"):
                 await self.changed.wait_for(lambda: len(self.events) - self._first < MOST_UNACKED)
@@ -173,10 +172,11 @@ class Session:
             answer = json.loads(line)
             async with self._order:
                 pass
-            id = "same" if breaks("R3-message") else f"a-{time.monotonic_ns()}"
+            message_id = "same" if breaks("R3-message") else f"a-{time.monotonic_ns()}"
             part = message_pb2.Part(text=message_pb2.Text(text=answer["text"]))
             said = conversation_pb2.AgentMessage(
-                message=message_pb2.Message(id=id, parts=[part], in_reply_to=answer["of"]), first_byte=arrived
+                message=message_pb2.Message(id=message_id, parts=[part], in_reply_to=answer["of"]),
+                first_byte=arrived,
             )
             if self.opening.capture_raw or breaks("R3-raw"):
                 await self._raw(line.decode())
@@ -196,7 +196,7 @@ class Session:
 
     async def _tell_others(self, said: conversation_pb2.AgentMessage) -> None:
         for session in self.everyone():
-            if session is not self and not session.closed:
+            if session is not self and not session.closed and len(session.events) < MOST_UNACKED // 2:
                 stray = conversation_pb2.AgentMessage()
                 stray.CopyFrom(said)
                 stray.message.id += "-stray"
@@ -208,8 +208,9 @@ class Session:
     ) -> None:
         if self.closed:
             return
-        if breaks("R2-settled-once") and self._receipts:
-            await self.emit(receipt=next(iter(self._receipts.values())))
+        sent = [one for one in self._receipts.values() if one.status == conversation_pb2.RECEIPT_STATUS_SENT]
+        if breaks("R2-settled-once") and sent:
+            await self.emit(receipt=sent[0])
         by_host = by == conversation_pb2.CLOSED_BY_HOST
         half = breaks("R6-half-close") and self.half_closed
         if not (by_host and (half or (breaks("R6-close") and not self.half_closed))):

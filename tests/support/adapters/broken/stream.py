@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 from google.protobuf.unknown_fields import UnknownFieldSet
 from mimic.adapter.v1 import conversation_pb2
+
 from tests.support.adapters.broken.breaks import breaks
 from tests.support.adapters.broken.session import EPOCH, Session
 
@@ -18,6 +19,7 @@ class Stream:
         self._detached = False
         self._session = session
         self._cursor = last_seq
+        self._loses = bool(session.events) and last_seq == 0 and breaks("R5-resume-detached")
         self._repeats_until = max((event.seq for event in session.events), default=0)
         self._reader = asyncio.create_task(self._read(requests))
 
@@ -40,14 +42,17 @@ class Stream:
                 yield self._repeated(event)
 
     def _pending(self) -> list[conversation_pb2.Event]:
-        return [event for event in self._session.events if event.seq > self._cursor]
+        return [
+            event
+            for event in self._session.events
+            if event.seq > self._cursor and not (self._loses and event.HasField("message"))
+        ]
 
     def _over(self) -> bool:
         return self._session.closed or self._session.disconnected or bool(self.refused)
 
     def _repeated(self, event: conversation_pb2.Event) -> conversation_pb2.Event:
-        if event.seq <= self._repeats_until and breaks("R5-resume-repeats"):
-            event.receipt.time.monotonic_nanos += 1
+        if event.HasField("message") and event.seq <= self._repeats_until and breaks("R5-resume-repeats"):
             event.message.first_byte.monotonic_nanos += 1
         return event
 
