@@ -11,7 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
-import grpc
 import structlog
 
 from mimic_server import log as logs
@@ -23,8 +22,7 @@ from mimic_server.host.host import PluginHost
 from mimic_server.host.settings import Attached
 from mimic_server.llm.factory import build_model
 from mimic_server.orchestration.embedded import EmbeddedOrchestrator
-from mimic_server.rpc.server import RpcServices, build_server, listen
-from mimic_server.rpc.state import ServerState
+from mimic_server.rpc.server import RpcServer, Services
 from mimic_server.services.adapters import AdapterService
 from mimic_server.services.agents import AgentService
 from mimic_server.services.api_keys import ApiKeyService
@@ -46,9 +44,6 @@ from mimic_server.storage.storage import SqlStorage
 ADDRESS_FILE = "address"
 KEY_FILE = "admin.key"
 
-STOP_SECONDS = 5.0
-"""How long calls under way may take to end."""
-
 log = structlog.get_logger("mimic.server")
 
 
@@ -61,8 +56,7 @@ class _Parts:
     model: LanguageModel
     host: PluginHost
     orchestrator: EmbeddedOrchestrator
-    state: ServerState
-    rpc: grpc.aio.Server
+    rpc: RpcServer
 
 
 class App:
@@ -115,26 +109,22 @@ class App:
             api_key = _first_key(directory.path, await ensure_first_team(storage))
             orchestrator = EmbeddedOrchestrator(storage.leases)
             services = _services(settings, storage, model, host, orchestrator)
-            state = ServerState()
-            rpc = build_server(services, state)
-            address = f"{settings.host}:{listen(rpc, f'{settings.host}:{settings.port}')}"
+            rpc = await RpcServer.start(services, f"{settings.host}:{settings.port}")
+            undo.push_async_callback(rpc.stop)
             await orchestrator.start()
             undo.push_async_callback(orchestrator.stop)
-            await rpc.start()
-            undo.push_async_callback(rpc.stop, None)
-            _write_private(directory.path / ADDRESS_FILE, address)
+            _write_private(directory.path / ADDRESS_FILE, rpc.address)
             undo.pop_all()
-        parts = _Parts(directory, storage, model, host, orchestrator, state, rpc)
-        return cls(settings, parts, address, api_key)
+        parts = _Parts(directory, storage, model, host, orchestrator, rpc)
+        return cls(settings, parts, rpc.address, api_key)
 
     async def stop(self) -> None:
         """Stops gracefully: new work is refused, what is under way is left to the next start."""
         parts = self._parts
         (self.data_directory / ADDRESS_FILE).unlink(missing_ok=True)
-        await parts.state.drain()
+        await parts.rpc.drain()
         await parts.orchestrator.stop()
-        parts.state.end_streams()
-        await asyncio.gather(parts.rpc.stop(STOP_SECONDS), parts.host.close())
+        await asyncio.gather(parts.rpc.stop(), parts.host.close())
         await parts.model.close()
         await parts.storage.close()
         parts.directory.close()
@@ -146,7 +136,7 @@ def _services(
     model: LanguageModel,
     host: PluginHost,
     orchestrator: EmbeddedOrchestrator,
-) -> RpcServices:
+) -> Services:
     feed = Feed()
     runner = SessionRunner(storage, host, model, feed, utc_now)
     sessions = SessionService(storage, orchestrator, runner, model=model, feed=feed, clock=utc_now)
@@ -164,7 +154,7 @@ def _services(
         started_at=utc_now(),
     )
     effective = [EffectiveSetting(name, value, source) for name, value, source in settings.effective()]
-    return RpcServices(
+    return Services(
         credentials=credentials,
         agents=AgentService(storage, host, orchestrator),
         connections=ConnectionService(storage, host),
