@@ -4,7 +4,7 @@ Subclass `Adapter`, describe it in a `Manifest`, hold conversations in `Adapter.
 class to `serve`. `examples/echo_adapter` is a whole one.
 """
 
-from mimic_plugin_sdk import _stdout as _taken_over_before_anything_prints  # noqa: F401
+from mimic_plugin_sdk import _early as _before_all_other_imports  # noqa: F401
 from mimic_plugin_sdk._adapter import Adapter
 from mimic_plugin_sdk._connection import (
     AgentSetting,

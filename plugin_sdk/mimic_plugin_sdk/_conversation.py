@@ -19,7 +19,8 @@ from mimic_plugin_sdk._sends import Sends
 from mimic_plugin_sdk._wire_time import WireTime
 
 _RAW_BYTES = 64 * 1024
-_ID_BYTES = 128
+ID_BYTES = 128
+"""Longest id of a message, in UTF-8."""
 
 
 class Conversation(Generic[SettingsT]):
@@ -180,6 +181,8 @@ class Conversation(Generic[SettingsT]):
         """
         outbox = self._outbox
         if outbox.full:
+            # Waiting for the host must not count as the agent's time.
+            first_byte = first_byte or WireTime.now()
             await outbox.room()
         message_id = self._checked_id(id)
         parts = content if isinstance(content, str) else self._parts(content)
@@ -221,16 +224,10 @@ class Conversation(Generic[SettingsT]):
         Raises:
             ValueError: There is no content, or an id is empty or too long.
         """
-        await self._outbox.room()
-        message_id = self._checked_id(id)
         parts = content if isinstance(content, str) else self._parts(content)
-        if not parts or not replaces:
-            raise ValueError("an edit needs content and the id of the message that it changes")
-        if self._emits():
-            seq = self._outbox.last_seq + 1
-            times = {"first_byte": first_byte, "last_byte": last_byte}
-            self._outbox.add(_convert.edit_event(seq, message_id, replaces, parts, **times))
-        return message_id
+        if not parts:
+            raise ValueError("an edit of the agent has no content")
+        return await self._replace(id, replaces, parts, first_byte, last_byte)
 
     async def delete(self, replaces: str, *, id: str = "", first_byte: WireTime | None = None) -> str:
         """Tell that the agent took back an earlier message of its own.
@@ -246,15 +243,7 @@ class Conversation(Generic[SettingsT]):
         Raises:
             ValueError: An id is empty or too long.
         """
-        await self._outbox.room()
-        message_id = self._checked_id(id)
-        if not replaces:
-            raise ValueError("a deletion needs the id of the message that it takes back")
-        if self._emits():
-            seq = self._outbox.last_seq + 1
-            times = {"first_byte": first_byte, "last_byte": None}
-            self._outbox.add(_convert.edit_event(seq, message_id, replaces, (), **times))
-        return message_id
+        return await self._replace(id, replaces, (), first_byte, None)
 
     async def typing(self) -> None:
         """Tell that the agent is typing; it extends the quiet time that ends the agent's turn."""
@@ -350,6 +339,27 @@ class Conversation(Generic[SettingsT]):
             self._sends.note(message_id, status, event)
             self._outbox.add(event)
 
+    async def _replace(
+        self,
+        message_id: str,
+        replaces: str,
+        parts: str | Sequence[Part],
+        first_byte: WireTime | None,
+        last_byte: WireTime | None,
+    ) -> str:
+        if not replaces:
+            raise ValueError("the id of the message that is replaced is empty")
+        message_id = self._checked_id(message_id)
+        first_byte = first_byte or WireTime.now()
+        await self._outbox.room()
+        if self._emits():
+            seq = self._outbox.last_seq + 1
+            event = _convert.edit_event(
+                seq, message_id, replaces, parts, first_byte=first_byte, last_byte=last_byte
+            )
+            self._outbox.add(event)
+        return message_id
+
     def _tell_closed(self, by: ClosedBy | None, reason: str, fault: Fault | None) -> None:
         if self._emits():
             self._outbox.add(_convert.closed_event(self._outbox.last_seq + 1, by, reason, fault))
@@ -371,8 +381,8 @@ class Conversation(Generic[SettingsT]):
             self._made_ids += 1
             # The epoch keeps it apart from what another process made in the same attempt.
             return f"{self._epoch[:8]}-{self._made_ids}"
-        if len(message_id) > _ID_BYTES // 4 and len(message_id.encode()) > _ID_BYTES:
-            raise ValueError(f"a message's id has more than {_ID_BYTES} bytes: {message_id[:40]!r}...")
+        if len(message_id) > ID_BYTES // 4 and len(message_id.encode()) > ID_BYTES:
+            raise ValueError(f"a message's id has more than {ID_BYTES} bytes: {message_id[:40]!r}...")
         return message_id
 
     def _parts(self, content: Part | Sequence[Part]) -> Sequence[Part]:

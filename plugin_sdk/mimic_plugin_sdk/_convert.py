@@ -12,7 +12,7 @@ from mimic_plugin_sdk._fault import Fault, FaultSource
 from mimic_plugin_sdk._items import ClosedBy, CloseReason, PersonaFace, RawDirection, Resume
 from mimic_plugin_sdk._manifest import Manifest, Mode
 from mimic_plugin_sdk._message import Part
-from mimic_plugin_sdk._redact import redacted
+from mimic_plugin_sdk._redact import redacted, redacted_and_cut
 from mimic_plugin_sdk._wire_time import WireTime
 
 SENT = conversation_pb2.RECEIPT_STATUS_SENT
@@ -41,8 +41,8 @@ _CLOSED_BY = {
     ClosedBy.PLATFORM: conversation_pb2.CLOSED_BY_PLATFORM,
     None: conversation_pb2.CLOSED_BY_HOST,
 }
-_SPARE_TEXT = 1000
-"""Longest text of a fault, in characters: statuses travel as metadata, which gRPC limits to 8 KiB in all."""
+# Faults travel in statuses, and those in metadata, of which peers take 8 KiB in all, percent signs included.
+_FAULT_TEXT_BYTES = 800
 
 # --- from the host -------------------------------------------------------------------------------------
 
@@ -235,7 +235,7 @@ def fill_fault(wire: message_pb2.Fault, fault: Fault) -> None:
 
 def fault_text(text: str) -> str:
     """Return a fault's text as it may leave: secrets redacted, and cut."""
-    return redacted(text)[:_SPARE_TEXT]
+    return redacted_and_cut(text, _FAULT_TEXT_BYTES)
 
 
 # --- to the host: answers -------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ hashicorp/go-hclog's JSON form: `@level`, `@message`, `@timestamp` with exactly 
 A Go host crashes on a level that is not a string.
 """
 
-import json
 import logging
 import os
 import sys
@@ -43,6 +42,8 @@ def write_line(level: str, message: str, **fields: str) -> None:
     line = {"@level": level, "@message": redacted(message), "@timestamp": f"{moment}.{nanos // 1000:06d}Z"}
     for key, value in fields.items():
         line[key] = redacted(value)
+    import json  # noqa: PLC0415 - most starts log nothing
+
     data = json.dumps(line).encode() + b"\n"
     with _writing, suppress(OSError):
         while data:

@@ -1,12 +1,9 @@
 """Keeps the secrets of connections out of everything that leaves the process for people to read."""
 
-import base64
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 REDACTED = "[redacted]"
 
@@ -63,6 +60,10 @@ def redacted_and_cut(text: str, limit_bytes: int) -> str:
 
 
 def _forms(value: str) -> set[str]:
+    import base64  # noqa: PLC0415 - not needed to start
+    import json  # noqa: PLC0415 - not needed to start
+    from urllib.parse import quote, quote_plus  # noqa: PLC0415 - not needed to start
+
     encoded = value.encode(errors="replace")
     return {
         value,

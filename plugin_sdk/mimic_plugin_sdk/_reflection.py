@@ -66,10 +66,18 @@ def _found(kind: str, request: Any) -> Any:
             if kind == "file_by_filename":
                 return pool.FindFileByName(request.file_by_filename)
             if kind == "file_containing_symbol":
-                return pool.FindFileContainingSymbol(request.file_containing_symbol)
+                return _file_of(pool, request.file_containing_symbol)
         except KeyError:
             continue
     raise KeyError(kind)
+
+
+def _file_of(pool: Any, symbol: str) -> Any:
+    try:
+        return pool.FindFileContainingSymbol(symbol)
+    except KeyError:
+        # upb's pool does not count methods among the symbols.
+        return pool.FindMethodByName(symbol).containing_service.file
 
 
 @cache

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mimic_plugin_sdk import _stdout
 from mimic_plugin_sdk._adapter import Adapter
+from mimic_plugin_sdk._early import started
 from mimic_plugin_sdk._launch import (
     Launch,
     LaunchError,
@@ -25,6 +26,9 @@ from mimic_plugin_sdk._log import route_logging
 
 if TYPE_CHECKING:
     from mimic_plugin_sdk._server import AdapterServer
+
+HAS_UNIX_SOCKETS = hasattr(socket, "AF_UNIX")
+"""False on Windows, where a loopback port serves instead."""
 
 
 def serve(adapter: type[Adapter[Any]], argv: Sequence[str] | None = None) -> None:
@@ -65,32 +69,32 @@ async def _launched(adapter: type[Adapter[Any]], tell_host: Callable[[str], None
     launch = launch_from(os.environ)
     server = AdapterServer(adapter())
     await server.prepare()
-    path = ""
+    path = socket_path(launch) if HAS_UNIX_SOCKETS else ""
     try:
-        if hasattr(socket, "AF_UNIX"):
-            path = await _start_unix(server, launch)
+        if path:
+            await _start_unix(server, path)
+            if launch.socket_group:
+                open_to_group(path, launch.socket_group)
             told = handshake(launch, "unix", path)
         else:
             told = handshake(launch, "tcp", await _start_tcp(server, launch))
         server.die_with_parent()
         tell_host(told)
+        started()
         await server.wait_until_drained()
     finally:
+        await server.stop()
         with suppress(OSError):
             os.unlink(path)  # noqa: PTH108 - pathlib costs start time
 
 
-async def _start_unix(server: "AdapterServer", launch: Launch) -> str:
-    path = socket_path(launch)
+async def _start_unix(server: "AdapterServer", path: str) -> None:
     mask = os.umask(0o077)
     try:
         server.bind(socket_address(path))
         await server.start()
     finally:
         os.umask(mask)
-    if launch.socket_group:
-        open_to_group(path, launch.socket_group)
-    return path
 
 
 async def _start_tcp(server: "AdapterServer", launch: Launch) -> str:

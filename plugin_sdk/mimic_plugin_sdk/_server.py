@@ -145,6 +145,10 @@ class AdapterServer:
             await self._server.stop(_CALLS_SECONDS)
             self._drained.set()
 
+    async def stop(self) -> None:
+        """Stop at once, whatever goes on; after draining nothing does."""
+        await self._server.stop(None)
+
 
 class _LazyReflection(GenericRpcHandler):
     """Loads reflection at its first call: it costs start time, and only people ask for it."""

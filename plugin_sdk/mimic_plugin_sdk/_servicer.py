@@ -1,7 +1,6 @@
 """mimic.adapter.v1.AdapterService over an author's adapter."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from time import monotonic
 from typing import Any
@@ -166,6 +165,8 @@ def manifest_of(adapter: type[Adapter[Any]]) -> pb.Manifest:
     Args:
         adapter: The author's class.
     """
+    import json  # noqa: PLC0415 - not needed to start
+
     return _convert.manifest_to_wire(adapter.manifest, json.dumps(settings_schema(adapter.settings_type)))
 
 

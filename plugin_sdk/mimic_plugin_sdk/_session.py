@@ -12,7 +12,7 @@ from mimic.adapter.v1 import conversation_pb2 as pb
 from mimic_plugin_sdk import _convert, _log
 from mimic_plugin_sdk._adapter import Adapter
 from mimic_plugin_sdk._connection import Connection
-from mimic_plugin_sdk._conversation import Conversation
+from mimic_plugin_sdk._conversation import ID_BYTES, Conversation
 from mimic_plugin_sdk._convert_message import message_from_wire, name_unknown
 from mimic_plugin_sdk._fault import Fault, FaultSource
 from mimic_plugin_sdk._items import ClosedBy, CloseReason, PersonaTyping, Read, Send
@@ -185,8 +185,9 @@ class Session(Conversation[Any]):
     def _take_send(self, send: pb.Send) -> Failure | None:
         wire = send.message
         message_id = wire.id
-        if not message_id:
-            return refused(StatusCode.INVALID_ARGUMENT, "SEND_WITHOUT_ID", "a Send has no message id")
+        if not 0 < len(message_id.encode()) <= ID_BYTES:
+            text = f"the id of a message has 1 to {ID_BYTES} bytes"
+            return refused(StatusCode.INVALID_ARGUMENT, "MESSAGE_ID_INVALID", text)
         if not self._sends.accept(message_id):
             for event in self._sends.told(message_id):
                 self._outbox.add(_convert.renumbered(self._outbox.last_seq + 1, event))
@@ -194,7 +195,12 @@ class Session(Conversation[Any]):
         if len(self._inbox) >= _MOST_WAITING_ITEMS:
             text = f"{_MOST_WAITING_ITEMS} items wait for the adapter"
             return refused(StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_ITEMS", text)
-        self._arrived(Send(message_from_wire(wire), send.more))
+        message = message_from_wire(wire)
+        if message.parts or message.deleted:
+            self._arrived(Send(message, send.more))
+        else:
+            text = "the message has no part that the adapter knows"
+            self.failed(message_id, Fault(FaultSource.ADAPTER, "PARTS_UNKNOWN", text))
         return None
 
     def _arrived(self, item: Any) -> None:

@@ -22,8 +22,8 @@ _logger = logging.getLogger("mimic_plugin_sdk")
 
 _DOMAIN = "mimic.adapter"
 _DETAILS_KEY = "grpc-status-details-bin"
-# Peers refuse more than 8 KiB of metadata, and the message stands in it twice.
-_DETAILS_BYTES = 4096
+# Peers refuse more than 8 KiB of metadata, in which these stand in base64.
+_DETAILS_BYTES = 3600
 _DESCRIPTION_CHARS = 300
 
 

@@ -74,6 +74,4 @@ cookie = os.environ.pop(COOKIE_NAME, None)
 """What the environment said. Taken from it, so that child processes do not take it for theirs."""
 
 if cookie == COOKIE:
-    # Before grpc is imported: its C core would write lines of its own to the log.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     taken_over = _TakenOver()
