@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, Self
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
@@ -48,7 +49,7 @@ from mimic_server.services.teams import TeamService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RpcServices:
+class Services:
     """Everything that calls are answered by."""
 
     agents: AgentService
@@ -79,11 +80,64 @@ class RpcSettings:
     """None: plaintext."""
 
 
-def build_server(
-    services: RpcServices, state: ServerState, settings: RpcSettings | None = None
-) -> grpc.aio.Server:
-    """Puts the server together. It listens nowhere yet, see `listen`, and is not started."""
-    settings = settings or RpcSettings()
+class RpcServer:
+    """A server that listens.
+
+    Attributes:
+        address: host:port.
+    """
+
+    def __init__(self, server: grpc.aio.Server, state: ServerState, address: str) -> None:
+        self._server = server
+        self._state = state
+        self.address = address
+
+    @classmethod
+    async def start(cls, services: Services, address: str, settings: RpcSettings | None = None) -> Self:
+        """Starts a server.
+
+        Args:
+            services: What calls are answered by.
+            address: Where it listens, such as `127.0.0.1:50051`; port 0 takes a free one.
+            settings: None: the defaults.
+
+        Raises:
+            PreconditionError: The address cannot be used.
+        """
+        settings = settings or RpcSettings()
+        state = ServerState()
+        server = build_server(services, state, settings)
+        try:
+            port = (
+                server.add_insecure_port(address)
+                if settings.tls is None
+                else server.add_secure_port(address, settings.tls)
+            )
+        except RuntimeError:
+            raise PreconditionError(
+                "ADDRESS_UNUSABLE",
+                f"the server cannot listen at {address}: is another one there? Stop it, or name another port",
+            ) from None
+        await server.start()
+        return cls(server, state, f"{address.rpartition(':')[0]}:{port}")
+
+    async def drain(self) -> None:
+        """Refuses new work from now on, and says so in its health; what reads is still answered."""
+        await self._state.drain()
+
+    async def stop(self, grace: timedelta = timedelta(seconds=5)) -> None:
+        """Ends streams, so that their readers ask another server, waits for other calls, and stops.
+
+        Args:
+            grace: How long calls under way may take; what is not over by then is cancelled.
+        """
+        await self.drain()
+        self._state.end_streams()
+        await self._server.stop(grace.total_seconds())
+
+
+def build_server(services: Services, state: ServerState, settings: RpcSettings) -> grpc.aio.Server:
+    """Puts the server together. It listens nowhere yet and is not started."""
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", settings.max_request_bytes),
@@ -120,22 +174,3 @@ def build_server(
     health_pb2_grpc.add_HealthServicer_to_server(state.health, server)
     reflection.enable_server_reflection(names, server)
     return server
-
-
-def listen(server: grpc.aio.Server, address: str, settings: RpcSettings | None = None) -> int:
-    """Makes a server listen at an address such as `127.0.0.1:50051`; port 0 takes a free one.
-
-    Returns:
-        The port.
-
-    Raises:
-        PreconditionError: The address cannot be used.
-    """
-    tls = settings.tls if settings else None
-    try:
-        return server.add_secure_port(address, tls) if tls else server.add_insecure_port(address)
-    except RuntimeError:
-        raise PreconditionError(
-            "ADDRESS_UNUSABLE",
-            f"the server cannot listen at {address}: is another one there? Stop it, or name another port",
-        ) from None
