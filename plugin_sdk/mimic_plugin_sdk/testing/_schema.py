@@ -172,9 +172,11 @@ class Schema:
         values = schema.get("enum", [schema["const"]] if "const" in schema else [])
         return {"string"} if values and all(isinstance(value, str) for value in values) else set()
 
-    def secret_names(self) -> list[str]:
-        """Settings that are marked as secrets."""
-        return [name for name, schema in self.properties.items() if self._write_only(schema)]
+    @property
+    def has_secrets(self) -> bool:
+        """Whether it marks any setting, at any depth, as a secret."""
+        walked = self._walk(self._root, "#")
+        return any(isinstance(one, dict) and one.get("writeOnly") is True for _, one in walked)
 
     def secrets(self, settings: Any) -> list[str]:
         """Every text of `settings` that stands where the schema marks a secret, at any depth."""

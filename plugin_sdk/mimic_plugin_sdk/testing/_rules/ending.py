@@ -16,7 +16,6 @@ from mimic_plugin_sdk.testing._wire import RefusedError
 
 _AT_ONCE = timedelta(seconds=1)
 _DRAIN_LIMIT = timedelta(seconds=5)
-_TERM_LIMIT = timedelta(seconds=2)
 
 _HOST = """
 import os, subprocess, sys
@@ -71,7 +70,7 @@ async def _stops_serving(peer: Peer, process: AdapterProcess) -> None:
             raise BrokenError("NOT_SERVING while it drains", "SERVING 1 s after Shutdown")
 
 
-@rule("E2-signals", "SIGINT is ignored: it is the host's to decide; SIGTERM ends the process within 2 s")
+@rule("E2-signals", "SIGINT is ignored: it is the host's to decide; SIGTERM ends the process within 5 s")
 async def signals(bench: Bench) -> None:
     async with bench.fresh() as peer, peer.session() as session:
         process = _process(peer)
@@ -81,8 +80,8 @@ async def signals(bench: Bench) -> None:
             raise BrokenError("SIGINT to be ignored", process.account())
         await session.exchange()
         process.signal(signal.SIGTERM)
-        if not await process.ended(_TERM_LIMIT):
-            raise BrokenError("SIGTERM to end the process within 2 s", process.account())
+        if not await process.ended(_DRAIN_LIMIT):
+            raise BrokenError("SIGTERM to end the process within 5 s", process.account())
 
 
 @rule("E3-host-killed", "An adapter whose host is killed is gone within 5 s")

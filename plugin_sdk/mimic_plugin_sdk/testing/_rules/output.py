@@ -74,7 +74,7 @@ def _lines(bench: Bench) -> Iterator[str]:
 async def secrets_kept(bench: Bench) -> str:
     peer = await bench.shared()
     schema = Schema(peer.manifest.settings_schema_json)
-    if not schema.secret_names():
+    if not schema.has_secrets:
         raise NotDeclaredError("the settings' schema marks no secret")
     secrets = [secret for secret in schema.secrets(peer.settings) if len(secret) >= _SHORTEST_SECRET]
     if not secrets:

@@ -88,7 +88,12 @@ class AdapterService(adapter_pb2_grpc.AdapterServiceServicer):
         async with self._states:
             self._connections[request.connection_id] = settings
             self._states.notify_all()
-        response = adapter_pb2.ConnectResponse(status=self._ready(request.connection_id))
+        greeting = adapter_pb2.AgentSetting(
+            name="Greeting", value="hello", description="What to say first.", env_var="BROKEN_GREETING"
+        )
+        response = adapter_pb2.ConnectResponse(
+            status=self._ready(request.connection_id), agent_settings=[greeting]
+        )
         if breaks("C1-connect"):
             response.status.state = adapter_pb2.CONNECTION_STATE_FAILED
         return response
