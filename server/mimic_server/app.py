@@ -90,10 +90,10 @@ class App:
             PreconditionError: The data directory is in use, or the database is of another version.
             UnavailableError: The database cannot be reached, or the port is taken.
         """
-        logs.configure(settings.log_level)
         async with contextlib.AsyncExitStack() as undo:
             directory = DataDirectory.open(settings.data_directory)
             undo.callback(directory.close)
+            logs.configure(settings.log_level, settings.log_file if settings.log_file != Path() else None)
             storage = await SqlStorage.open(
                 settings.database_url or directory.database_url, pool_size=settings.database_pool_size
             )

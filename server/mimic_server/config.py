@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     ] = "info"
     """Least level of the log's lines."""
 
+    log_file: Path = Path()
+    """Where the log's lines are appended. Empty: standard error."""
     data_dir: Path = Path()
     """Where the database, the first key and the server's address lie. Empty: `mimic` in XDG_DATA_HOME."""
     host: str = "127.0.0.1"

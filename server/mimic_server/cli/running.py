@@ -28,9 +28,10 @@ async def server(
             yield remote
         return
     try:
-        app = await App.start(
-            Settings.read(data_dir=data_directory(data_dir), port=0, log_level="error", **settings)
-        )
+        folder = data_directory(data_dir)
+        # What the command prints is for people; the log is for those who look for a cause.
+        chosen = Settings.read(data_dir=folder, log_file=folder / "server.log", port=0, **settings)
+        app = await App.start(chosen)
     except MimicError as error:
         raise of_mimic(error) from None
     try:

@@ -5,61 +5,53 @@ from __future__ import annotations
 from mimic.v1 import evaluations_pb2, runs_pb2
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from mimic_server.cli.view import outcome_style, word
 
 _UNITS = {"latency_ms": " ms", "accuracy_percentage": " %"}
 _SEVERITY_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "dim"}
+MAX_NAME = 44
 MAX_QUOTE = 160
 
 
 def show_report(console: Console, report: runs_pb2.RunReport) -> None:
     """Prints, for each evaluation, its verdicts, value, severity and one quote; then the totals."""
     console.print()
-    console.print(Text.assemble(("Evaluations", "bold"), ("  verdicts over sessions", "dim")))
+    width = max((len(evaluation.name) for evaluation in report.evaluations), default=0)
     for evaluation in report.evaluations:
-        _show_evaluation(console, evaluation)
-    console.print()
+        _show_evaluation(console, evaluation, min(width, MAX_NAME))
     outcome, style = outcome_style(report.run.outcome)
-    console.print(Text.assemble((outcome, style), f"  {_sessions(report)}"))
-    console.print(_totals(report))
+    console.print(Text.assemble((outcome, style), f"  {_sessions(report)}"), soft_wrap=True)
+    console.print(_totals(report), soft_wrap=True)
 
 
-def _show_evaluation(console: Console, evaluation: runs_pb2.EvaluationSummary) -> None:
-    row = Table.grid(padding=(0, 2))
-    row.add_column(width=6)
-    row.add_column(min_width=34, max_width=46)
-    row.add_column(min_width=24)
-    row.add_column(justify="right", min_width=16)
-    row.add_column()
+def _show_evaluation(console: Console, evaluation: runs_pb2.EvaluationSummary, width: int) -> None:
     severity = word(evaluation, "severity")
-    row.add_row(
-        _mark(evaluation),
-        Text(evaluation.name, "bold"),
-        _counts(evaluation),
-        Text(_value(evaluation)),
-        Text(severity, _SEVERITY_STYLES.get(severity, "")),
+    line = Text.assemble(
+        _mark(evaluation), "  ", (f"{evaluation.name:{width}}", "bold"), "  ", _counts(evaluation)
     )
-    console.print(row)
+    line.append(f"  {_value(evaluation)}")
+    line.append(f"  {severity}", _SEVERITY_STYLES.get(severity, ""))
+    console.print(line, soft_wrap=True)
     if evaluation.evidence:
         evidence = evaluation.evidence[0]
         quote = " ".join(evidence.quote.split())
         quote = quote if len(quote) <= MAX_QUOTE else f"{quote[: MAX_QUOTE - 1]}…"
-        lines = Text(f"“{quote}”", "italic") if quote else Text()
-        explanation = Text(evidence.explanation, "dim")
-        console.print(Padding(lines, (0, 0, 0, 8)), Padding(explanation, (0, 0, 0, 8)), sep="", end="")
+        if quote:
+            console.print(Padding(Text(f"“{quote}”", "italic"), (0, 0, 0, 7)))
+        console.print(Padding(Text(evidence.explanation, "dim"), (0, 0, 0, 7)))
+    console.print()
 
 
 def _mark(evaluation: runs_pb2.EvaluationSummary) -> Text:
     if evaluation.failed:
-        return Text("FAIL", "bold red")
+        return Text("FAIL ", "bold red")
     if evaluation.warned:
-        return Text("WARN", "bold yellow")
+        return Text("WARN ", "bold yellow")
     if evaluation.passed:
-        return Text("PASS", "bold green")
-    return Text("ERROR" if evaluation.errors else "-", "yellow" if evaluation.errors else "dim")
+        return Text("PASS ", "bold green")
+    return Text("ERROR" if evaluation.errors else "-    ", "yellow" if evaluation.errors else "dim")
 
 
 def _counts(evaluation: runs_pb2.EvaluationSummary) -> Text:

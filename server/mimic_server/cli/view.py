@@ -115,7 +115,7 @@ class RunView:
             for goal in persona.goals:
                 self._console.print(Text(f"  wants: {goal}", "dim"))
         if session.state in _ENDED:
-            self._console.print(Text(f"  {describe_end(session)}", "dim"))
+            self._console.print(Text(f"  {describe_end(session)}", "dim"), soft_wrap=True)
             self._console.print()
 
     def _message(self, message: sessions_pb2.Message) -> None:
@@ -133,7 +133,7 @@ class RunView:
         )
         if not from_persona and (took := self._latency_ms(message)) is not None:
             line.append(f"  {took / 1000:.2f} s", "bold yellow" if took > SLOW_MS else "dim")
-        self._console.print(line)
+        self._console.print(line, soft_wrap=not self._console.is_terminal)
 
     def _latency_ms(self, message: sessions_pb2.Message) -> float | None:
         sent = self._sent.pop(message.turn, None)
