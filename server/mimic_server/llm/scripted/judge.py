@@ -1,0 +1,171 @@
+"""Judges by keywords and patterns what a language model would be asked, and says so in each explanation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mimic_server.domain.evaluations import Metric
+from mimic_server.domain.messages import Sender, TranscriptLine
+from mimic_server.evaluation.measured import counted, quoted
+from mimic_server.evaluation.sentiment_analysis import sentiment
+from mimic_server.evaluation.tasks import (
+    JudgementAnswer,
+    JudgementTask,
+    MessageScore,
+    SentimentAnswer,
+    SentimentTask,
+)
+from mimic_server.llm.scripted.facts import stems
+from mimic_server.llm.scripted.reading import Kind, read
+
+_HOSTILE = -0.6
+"""A message that VADER scores below this is taken for rude."""
+_MANNERS = re.compile(r"polite|rude|friendl|courte|respect|tone|insult|hostil|kind\b|manner", re.IGNORECASE)
+_MEMORY = re.compile(
+    r"again|repeat|twice|forg[eo]t|remember|already (?:told|given|gave)|second time", re.IGNORECASE
+)
+_HELP = re.compile(
+    r"answer|resolv|help|solv|address|accura|correct|complet|useful|goal|request|satisf|respond",
+    re.IGNORECASE,
+)
+_NEGATIVE = re.compile(
+    r"\brude|insult|hostil|unfriendl|impolite|disrespect|\bforget|\brepeat|\bagain\b|\btwice\b|\bfail"
+    r"|unanswered|\bignor|\bunhelpful",
+    re.IGNORECASE,
+)
+_NEVER = re.compile(r"\b(?:never|not|avoid\w*|without|free of|n't|no)\b|n't\b", re.IGNORECASE)
+_NUMBER = re.compile(r"\d{4,}|\b[A-Z]{1,6}-?\d{3,}\b", re.IGNORECASE)
+_FAILED = frozenset({Kind.FALLBACK, Kind.NOT_FOUND, Kind.REFUSAL, Kind.SILENCE})
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """What was looked at, and where the agent failed in it."""
+
+    aspect: str
+    looked_at: int
+    failures: tuple[TranscriptLine, ...]
+    silent: int = 0
+    """Failures without a message to show."""
+
+    @property
+    def failed(self) -> int:
+        return len(self.failures) + self.silent
+
+
+def judge(task: JudgementTask) -> JudgementAnswer:
+    """Answers a question about a transcript."""
+    if task.metric is Metric.SENTIMENT_SCORE:
+        texts = [line for line in task.lines if line.sender is Sender.AGENT and line.text]
+        scores = {line.seq: sentiment(line.text) for line in texts}
+        mean = sum(scores.values()) / len(scores) if scores else 0.0
+        coldest = sorted(scores, key=lambda seq: scores[seq])[:3]
+        return _answer(task, mean, f"mean of {counted(len(scores), 'agent message')} by VADER", coldest)
+    finding = _find(task)
+    share = 1 - finding.failed / finding.looked_at if finding.looked_at else 1.0
+    text = f"{finding.aspect} in {finding.failed} of {finding.looked_at} places"
+    if finding.failures:
+        text += f", first in message {finding.failures[0].seq}: {quoted(finding.failures[0].text)}"
+    match task.metric:
+        case Metric.ACCURACY_PERCENTAGE:
+            value = 100 * share
+        case Metric.COUNT:
+            value = finding.failed
+        case _:
+            negative = _NEGATIVE.search(task.question) and not _NEVER.search(task.question)
+            value = (finding.failed > 0) if negative else share >= _wanted(task.question)
+    return _answer(task, value, text, [line.seq for line in finding.failures])
+
+
+def score(task: SentimentTask) -> SentimentAnswer:
+    """Scores messages by VADER."""
+    asked = set(task.seqs)
+    scores = tuple(
+        MessageScore(seq=line.seq, score=sentiment(line.text)) for line in task.lines if line.seq in asked
+    )
+    return SentimentAnswer(explanation="Scripted judge, by VADER (no language model).", scores=scores)
+
+
+def _answer(task: JudgementTask, value: float, text: str, evidence: Sequence[int]) -> JudgementAnswer:
+    return task.answer_type.model_validate(
+        {
+            "explanation": f"Scripted judge, by keywords (no language model): {text}.",
+            "evidence": tuple(evidence[:5]),
+            "value": value,
+        }
+    )
+
+
+def _wanted(question: str) -> float:
+    """How much of what is asked must hold for a yes."""
+    return 0.5 if re.search(r"\b(?:most|mostly|mainly|generally|overall)\b", question, re.IGNORECASE) else 1.0
+
+
+def _find(task: JudgementTask) -> _Finding:
+    question = task.question
+    if _MANNERS.search(question):
+        return _manners(task.lines)
+    if _MEMORY.search(question):
+        return _memory(task.lines)
+    if _HELP.search(question):
+        return _help(task.lines)
+    return _topic(question, task.lines)
+
+
+def _manners(lines: Sequence[TranscriptLine]) -> _Finding:
+    spoken = [line for line in lines if line.sender is Sender.AGENT and line.text]
+    rude = [line for line in spoken if read(line.text).rude or sentiment(line.text) <= _HOSTILE]
+    return _Finding("rude words", len(spoken), tuple(rude))
+
+
+def _memory(lines: Sequence[TranscriptLine]) -> _Finding:
+    """Where the agent asks for a number that the customer has given, or for anything a second time."""
+    given, asked_before = False, set[str]()
+    asks, repeated = 0, []
+    for line in lines:
+        if line.sender is Sender.PERSONA:
+            given = given or _NUMBER.search(line.text) is not None
+            continue
+        slots = set(read(line.text).slots)
+        if slots:
+            asks += 1
+            if slots & asked_before or (given and slots & {"order", "reference"}):
+                repeated.append(line)
+            asked_before |= slots
+    return _Finding("what the customer had said was asked for again", max(asks, 1), tuple(repeated))
+
+
+def _help(lines: Sequence[TranscriptLine]) -> _Finding:
+    """Turns in which the customer got no answer, a shrug, an insult, or the same question again."""
+    turns: dict[int, list[TranscriptLine]] = {}
+    asked: set[int] = set()
+    goodbyes: set[int] = set()
+    for line in lines:
+        if line.sender is Sender.AGENT:
+            turns.setdefault(line.turn, []).append(line)
+        else:
+            asked.add(line.turn)
+            if line.message.stop is not None:
+                goodbyes.add(line.turn)
+    repeated = {line.seq for line in _memory(lines).failures}
+    failures: list[TranscriptLine] = []
+    silent = 0
+    for turn in sorted(asked - goodbyes):
+        said = turns.get(turn, [])
+        reading = read("\n".join(line.text for line in said))
+        if not said:
+            silent += 1
+        elif reading.rude or reading.kind in _FAILED or any(line.seq in repeated for line in said):
+            failures.append(said[0])
+    return _Finding("no proper answer", len(asked - goodbyes), tuple(failures), silent)
+
+
+def _topic(question: str, lines: Sequence[TranscriptLine]) -> _Finding:
+    """Whether the question's own words occur in what the agent says."""
+    wanted = stems(question)
+    spoken = [line for line in lines if line.sender is Sender.AGENT]
+    if any(wanted & stems(line.text) for line in spoken) or not wanted:
+        return _Finding("none of the question's words", len(spoken), ())
+    return _Finding("none of the question's words", len(spoken), tuple(spoken))
