@@ -70,9 +70,9 @@ def manifest(**capabilities: Any) -> Manifest:
 
 
 class Echo(Adapter[Settings]):
-    """Says what it is told, and does what some words ask."""
+    """Says what it is told."""
 
-    manifest = manifest(max_concurrent_sessions=2)
+    manifest = manifest()
 
     async def converse(self, conversation: Conversation[Settings]) -> None:
         async for item in conversation:
@@ -80,6 +80,12 @@ class Echo(Adapter[Settings]):
                 conversation.sent(item.message.id)
                 await conversation.reply(item.message.text)
                 conversation.turn_complete()
+
+
+class Pair(Echo):
+    """Holds two sessions and no more."""
+
+    manifest = manifest(max_concurrent_sessions=2)
 
 
 class Faces(Echo):

@@ -233,6 +233,10 @@ class Host:
         request.settings.update(settings)
         return await self.stub.Connect(request)
 
+    def watch(self) -> "Watch":
+        """Watch its connections."""
+        return Watch(self.stub.WatchConnections(adapter_pb2.WatchConnectionsRequest()))
+
     async def shut_down(self) -> None:
         """Ask it to end."""
         await self.controller.Shutdown(grpc_controller_pb2.Empty())
@@ -260,6 +264,20 @@ class Host:
             item.open.resume.CopyFrom(resume)
         await talk.send(item)
         return talk
+
+
+class Watch:
+    """One WatchConnections call, state by state."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    async def state(self) -> adapter_pb2.ConnectionStatus:
+        """Wait for the next state."""
+        async with asyncio.timeout(SECONDS):
+            answer = await self._call.read()
+        assert isinstance(answer, adapter_pb2.WatchConnectionsResponse)
+        return answer.status
 
 
 @asynccontextmanager

@@ -112,7 +112,7 @@ async def test_a_person_is_answered_on_stdout(option: str, text: str) -> None:
 
 
 async def test_the_manifest_is_printed_as_json() -> None:
-    async with started([*command("Echo"), "--manifest"], environment()) as process:
+    async with started([*command("Pair"), "--manifest"], environment()) as process:
         manifest = json.loads((await _output(process)).removeprefix("from import\n"))
     assert manifest["channel"] == "probe"
     assert manifest["modes"] == ["MODE_LIVE", "MODE_EMULATOR"]

@@ -53,7 +53,7 @@ async def test_a_secret_is_redacted_wherever_it_would_leave(text: str) -> None:
         checked = await host.stub.CheckConnection(request)
         assert checked.status.state == adapter_pb2.CONNECTION_STATE_BAD_CREDENTIALS
         assert checked.status.reason == "refused [redacted]"
-        watched = await host.stub.WatchConnections(adapter_pb2.WatchConnectionsRequest()).read()
+        watched = await host.watch().state()
         talk = await host.open(capture_raw=True)
         await talk.say("m", text)
         if text == "go on":
