@@ -108,7 +108,7 @@ class EmbeddedOrchestrator:
             finally:
                 await asyncio.shield(self._leases.release(work, self._owner))
         except MimicError as error:
-            log.warning("work_put_off", kind=work.kind, id=str(work.id), reason=error.reason, error=str(error))
+            log.warning("work_put_off", kind=work.kind, id=str(work.id), error=error.message)
         except Exception:
             log.exception("work_failed", kind=work.kind, id=str(work.id))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from sqlalchemy import URL, Dialect, make_url
+from sqlalchemy import Dialect, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -17,8 +17,8 @@ from mimic_server.storage.sqlite import BUSY_TIMEOUT_SECONDS, connector
 from mimic_server.storage.types import as_is
 
 
-def database_url(address: str) -> URL:
-    """An address as people write it, with the driver that Mimic uses.
+def parse_address(address: str) -> Path | str:
+    """What an address of a database names: SQLite's file, or PostgreSQL's address as its own tools write it.
 
     Raises:
         InvalidInputError: It is no address, or one of another kind of database.
@@ -30,16 +30,13 @@ def database_url(address: str) -> URL:
             "DATABASE_URL",
             "is not an address such as sqlite:////path/mimic.db or postgresql://user@host/name",
         ) from None
-    match url.drivername.partition("+")[0]:
+    match url.get_backend_name():
         case "sqlite":
             if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
                 raise InvalidInputError.of("DATABASE_URL", "must name a file, as in sqlite:////path/mimic.db")
-            return url.set(drivername="sqlite+aiosqlite")
+            return Path(url.database).absolute()
         case "postgresql" | "postgres":
-            query = dict(url.query)
-            if "sslmode" in query:
-                query["ssl"] = query.pop("sslmode")
-            return url.set(drivername="postgresql+asyncpg", query=query)
+            return url.set(drivername="postgresql").render_as_string(hide_password=False)
         case other:
             raise InvalidInputError.of(
                 "DATABASE_URL", f"names {other}: Mimic speaks to sqlite and postgresql"
@@ -55,28 +52,33 @@ class Database:
     on PostgreSQL.
     """
 
-    def __init__(self, url: URL, pool_size: int) -> None:
-        """Makes the engine, which has not connected yet."""
-        self.path = Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
+    def __init__(self, address: str, pool_size: int) -> None:
+        """Makes the engine, which has not connected yet. Raises InvalidInputError."""
+        found = parse_address(address)
+        self.path = found if isinstance(found, Path) else None
         """The database's file. None: it is not SQLite."""
-        options: dict[str, Any] = {"json_serializer": as_is, "json_deserializer": as_is}
-        if self.path is not None:
+        options: dict[str, Any] = {}
+        if isinstance(found, Path):
             # SQLAlchemy begins and ends nothing here: `begin`, `commit` and `roll_back` do.
-            options |= {
-                "connect_args": {"async_creator_fn": connector(self.path)},
-                "isolation_level": "AUTOCOMMIT",
-                "skip_autocommit_rollback": True,
-            }
+            options["isolation_level"] = "AUTOCOMMIT"
+            options["skip_autocommit_rollback"] = True
+            options["connect_args"] = {"async_creator_fn": connector(found)}
         else:
+            # The driver reads the address itself, and so takes what PostgreSQL's own tools take.
+            options["connect_args"] = {"dsn": found}
             options["pool_pre_ping"] = True
-        self.engine: AsyncEngine = create_async_engine(url, pool_size=pool_size, max_overflow=0, **options)
+        self.engine: AsyncEngine = create_async_engine(
+            "sqlite+aiosqlite:///file" if self.path else "postgresql+asyncpg://",
+            pool_size=pool_size,
+            max_overflow=0,
+            json_serializer=as_is,
+            json_deserializer=as_is,
+            # They hold people's words and secrets, which must stay out of errors, and so out of logs.
+            hide_parameters=True,
+            **options,
+        )
         self._write_lock = asyncio.Lock() if self.path else None
         self._file: tuple[int, int] | None = None
-
-    @classmethod
-    def of(cls, address: str, pool_size: int) -> Self:
-        """A database at an address as people write it. Raises InvalidInputError."""
-        return cls(database_url(address), pool_size)
 
     @property
     def dialect(self) -> Dialect:

@@ -21,6 +21,14 @@ from mimic_server.storage.mappings import Embedded, RowMapping
 E = TypeVar("E")
 
 
+def _team_of(entity: Any) -> tuple[str, UUID]:
+    return "team", entity.team_id
+
+
+def _agent_of(entity: Any) -> tuple[str, UUID]:
+    return "agent", entity.agent_id
+
+
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[E]):
     """One kind of thing that a repository keeps."""
@@ -32,12 +40,8 @@ class Kind(Generic[E]):
     """The column that `if_etag` is compared with. Empty: it has none."""
     filters: frozenset[str] = frozenset()
     """Columns that listings may be narrowed to."""
-    parent: Callable[[E], tuple[str, UUID]] | None = None
-    """Kind and id of what a row must belong to. None: to its team alone."""
-
-
-def _agent_of(entity: Any) -> tuple[str, UUID]:
-    return "agent", entity.agent_id
+    parent: Callable[[Any], tuple[str, UUID]] = _team_of
+    """Kind and id of what a row must belong to."""
 
 
 TEAMS = Kind("team", RowMapping(Team, tables.teams), "etag")

@@ -97,8 +97,6 @@ class SqlRepository(Generic[E]):
         try:
             added = await self._transaction.write(insert, values)
         except IntegrityError:
-            if self._kind.parent is None:
-                raise
             raise NotFoundError(*self._kind.parent(entity)) from None
         if added.rowcount == 0:
             raise AlreadyExistsError(

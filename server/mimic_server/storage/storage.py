@@ -76,7 +76,7 @@ class SqlStorage:
             InvalidInputError: `url` is not an address of a database that Mimic speaks to.
             UnavailableError: The database cannot be reached, or its file cannot be opened.
         """
-        database = Database.of(url, pool_size)
+        database = Database(url, pool_size)
         try:
             async with Transaction(database) as transaction:
                 revision = await transaction.run(partial(schema.upgrade, migrate=migrate))
