@@ -46,6 +46,7 @@ class Connections:
         self._adapter = adapter
         self._entries: dict[str, _Entry] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._live: dict[str, Connection[Any]] = {}
         self._watchers: list[_Watcher] = []
 
     def get(self, connection_id: str) -> Connection[Any] | None:
@@ -85,6 +86,7 @@ class Connections:
         try:
             settings = checked_settings(self._adapter.settings_type, given)
             connection = Connection(connection_id, mode, settings, self._changed)
+            self._live[connection_id] = connection
             self._changed(connection)
             entry = _Entry(mode, given, connection)
             entry.agent_settings = await self._adapter.connect(connection)
@@ -111,6 +113,7 @@ class Connections:
             await self._undo(entry.connection)
 
     async def _undo(self, connection: Connection[Any]) -> None:
+        self._live.pop(connection.id, None)
         try:
             await self._adapter.disconnect(connection)
         except Exception:
@@ -137,6 +140,8 @@ class Connections:
             return failure_of(error, "check")
 
     def _changed(self, connection: Connection[Any]) -> None:
+        if self._live.get(connection.id) is not connection:
+            return  # taken down, or replaced: its author may not have noticed yet
         for watcher in self._watchers:
             watcher.news[connection.id] = connection.status
             watcher.awake.set()

@@ -88,6 +88,9 @@ class Conversation(Generic[SettingsT]):
 
     async def __anext__(self) -> Item:
         inbox = self._inbox
+        if self._outbox.full:
+            # What the persona says brings events too; a host that is behind is not asked for more.
+            await self._outbox.room()
         while not inbox:
             if self._ended:
                 raise StopAsyncIteration
@@ -330,6 +333,7 @@ class Conversation(Generic[SettingsT]):
             fault: Set when it ended by a fault.
         """
         self._tell_closed(by, reason, fault)
+        self._inbox.clear()
 
     def _receipt(
         self, message_id: str, status: ReceiptStatus.ValueType, time: WireTime | None, fault: Fault | None

@@ -49,6 +49,15 @@ class Capabilities:
     max_media_bytes: int = 0
     """Largest file that the persona may send, in bytes. 0: no limit of the channel's."""
 
+    def __post_init__(self) -> None:
+        """Refuse what could hold no conversation.
+
+        Raises:
+            ValueError: max_unacked_events is less than 1.
+        """
+        if self.max_unacked_events < 1:
+            raise ValueError("max_unacked_events has to be at least 1")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:

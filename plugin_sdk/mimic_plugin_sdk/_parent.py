@@ -10,17 +10,18 @@ _POLL_SECONDS = 0.5
 _LAST_SECONDS = 6.0
 
 
-def watch_parent(gone: Callable[[], None]) -> None:
+def watch_parent(parent: int, gone: Callable[[], None]) -> None:
     """Watch the process that started this one, in a thread, so that a blocked event loop does not matter.
 
     PR_SET_PDEATHSIG is the host's to set, not ours: it fires at the end of the *thread* that forked, and only
     the host knows whether that thread lives as long as itself.
 
     Args:
+        parent: Its id, as it was early on: when it has died meanwhile, that is noticed too.
         gone: Called once, in another thread, when the parent has died. Six seconds later the process ends,
             whatever it is doing.
     """
-    threading.Thread(target=_watch, args=(os.getppid(), gone), name="mimic-parent", daemon=True).start()
+    threading.Thread(target=_watch, args=(parent, gone), name="mimic-parent", daemon=True).start()
 
 
 def _watch(parent: int, gone: Callable[[], None]) -> None:

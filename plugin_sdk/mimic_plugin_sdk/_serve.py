@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,12 @@ def serve(adapter: type[Adapter[Any]], argv: Sequence[str] | None = None) -> Non
 
     Raises:
         SystemExit: Always: 0 after an orderly end, 1 after an error, 2 for a wrong command line.
+        TypeError: The class has no manifest, or does not say what its settings are.
     """
+    for missing in (name for name in ("manifest", "settings_type") if not hasattr(adapter, name)):
+        raise TypeError(
+            f"{adapter.__name__} has no {missing}; subclass Adapter[YourSettings], with a manifest"
+        )
     arguments = sys.argv[1:] if argv is None else argv
     if arguments or _stdout.taken_over is None:
         from mimic_plugin_sdk._cli import main  # noqa: PLC0415 - argparse is not needed to be launched
@@ -54,16 +59,14 @@ def serve(adapter: type[Adapter[Any]], argv: Sequence[str] | None = None) -> Non
         # The terminal sends SIGINT to the whole group, and the end of an adapter is the host's to decide.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         route_logging(log_level(os.environ))
-        asyncio.run(_launched(adapter, _stdout.taken_over.tell_host))
+        asyncio.run(_launched(adapter, _stdout.taken_over))
     except LaunchError as error:
         print(f"{adapter.manifest.name}: {error}", file=sys.stderr)  # noqa: T201 - one clear line
         sys.exit(1)
-    finally:
-        _stdout.taken_over.end()
     sys.exit(0)
 
 
-async def _launched(adapter: type[Adapter[Any]], tell_host: Callable[[str], None]) -> None:
+async def _launched(adapter: type[Adapter[Any]], host: _stdout.Takeover) -> None:
     from mimic_plugin_sdk._server import AdapterServer  # noqa: PLC0415 - after what may fail at once
 
     launch = launch_from(os.environ)
@@ -78,8 +81,8 @@ async def _launched(adapter: type[Adapter[Any]], tell_host: Callable[[str], None
             told = handshake(launch, "unix", path)
         else:
             told = handshake(launch, "tcp", await _start_tcp(server, launch))
-        server.die_with_parent()
-        tell_host(told)
+        server.die_with(host.host_pid)
+        host.tell(told)
         started()
         await server.wait_until_drained()
     finally:

@@ -101,16 +101,21 @@ class AdapterServer:
 
     def end_on_interrupt(self) -> None:
         """Drain on SIGINT as well: a person started the process, and no host decides."""
-        self._loop.add_signal_handler(signal.SIGINT, self.drain)
+        with suppress(NotImplementedError):
+            self._loop.add_signal_handler(signal.SIGINT, self.drain)
 
-    def die_with_parent(self) -> None:
-        """Drain, without grace, as soon as the process that started this one is gone."""
+    def die_with(self, parent: int) -> None:
+        """Drain, without grace, as soon as the process that started this one is gone.
+
+        Args:
+            parent: That process's id.
+        """
 
         def gone() -> None:
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._parent_gone)
 
-        watch_parent(gone)
+        watch_parent(parent, gone)
 
     def _parent_gone(self) -> None:
         _logger.warning("the host is gone; ending")

@@ -4,6 +4,7 @@ Importing this module does it, because the author's code may print as early as i
 later, also by C code and child processes, goes to the log.
 """
 
+import atexit
 import os
 import sys
 import threading
@@ -23,8 +24,13 @@ _STDERR = 2
 _PIECE_BYTES = 64 * 1024
 
 
-class _TakenOver:
+class Takeover:
+    """Standard output, taken over."""
+
     def __init__(self) -> None:
+        """Take over."""
+        self.host_pid = os.getppid()
+        """The process that started this one."""
         self._host = os.dup(_STDOUT)
         reading, writing = os.pipe()
         os.dup2(writing, _STDOUT)
@@ -33,16 +39,20 @@ class _TakenOver:
             sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         self._thread = threading.Thread(target=self._pump, args=(reading,), name="mimic-stdout", daemon=True)
         self._thread.start()
+        # Also when the author's module fails to import, what it printed has to reach the log.
+        atexit.register(self._end)
 
-    def tell_host(self, line: str) -> None:
+    def tell(self, line: str) -> None:
+        """Tell the host one line, at once."""
         os.write(self._host, line.encode() + b"\n")
 
     def give_back(self) -> None:
+        """Let what is printed go where it went before."""
         if sys.stdout is not None:
             sys.stdout.flush()
         os.dup2(self._host, _STDOUT)
 
-    def end(self) -> None:
+    def _end(self) -> None:
         if sys.stdout is not None:
             sys.stdout.flush()
         # The last writing end but those of child processes goes, and the thread comes to its end.
@@ -67,11 +77,11 @@ def _log_printed(line: bytes) -> None:
     write_line("info", line.decode(errors="replace").rstrip("\r"), **{"@module": "stdout"})
 
 
-taken_over: _TakenOver | None = None
+taken_over: Takeover | None = None
 """The handshake's way out. None: no host started this process."""
 
 cookie = os.environ.pop(COOKIE_NAME, None)
 """What the environment said. Taken from it, so that child processes do not take it for theirs."""
 
 if cookie == COOKIE:
-    taken_over = _TakenOver()
+    taken_over = Takeover()
