@@ -44,8 +44,8 @@ async def test_an_agent_of_an_emulator_starts_with_what_connect_told(tmp_path: P
     finally:
         await bench.close()
     assert started_after.told == [{"BROKEN_GREETING": "hello"}]
-    assert peer.received("hello") == 2
-    assert peer.received("hello you") == 1
+    assert await peer.received("hello", by="you") == 2
+    assert await peer.received("hello you", by="you") == 1
 
 
 async def test_an_adapter_that_a_rule_ended_is_launched_again(tmp_path: Path) -> None:

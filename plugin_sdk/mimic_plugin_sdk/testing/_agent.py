@@ -1,5 +1,6 @@
 """An agent under test that runs as a process of the kit's."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -82,6 +83,9 @@ class RunningAgentProcess:
         except ValueError:
             info = None
         if not isinstance(info, dict):
+            # Its own exit code says more than that of a kill.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(1)
             self.kill()
             raise RuntimeError(  # noqa: TRY004 - it is what the process did that is wrong
                 f"the agent {' '.join(self._spec.command)!r} told no JSON object on its first line within "

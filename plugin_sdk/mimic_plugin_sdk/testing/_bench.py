@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ _MODES = {
     "emulator": adapter_pb2.MODE_EMULATOR,
 }
 _MOST_SESSIONS = 64
+_WITNESS_SECONDS = 2.0
 _NOTICE_SECONDS = 2.0
 """How long an adapter may take to notice that a call was cancelled."""
 
@@ -89,13 +91,29 @@ class Peer:
         if not getattr(self.can, ability):
             raise NotDeclaredError(f"the manifest does not declare {ability}")
 
-    def received(self, text: str) -> int | None:
-        """How many messages with a text the agent received; None where no witness tells."""
+    async def received(self, text: str, *, by: str) -> int | None:
+        """How many messages with a text the agent received until one with another text, sent later, came.
+
+        Args:
+            text: What to look for.
+            by: Text of a message that was answered, and so was received; its witness may come a little later.
+
+        Returns:
+            How many; None where no witness tells.
+        """
+        texts = self._witnessed()
+        deadline = time.monotonic() + _WITNESS_SECONDS
+        while texts is not None and not any(by in one for one in texts) and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+            texts = self._witnessed()
+        return None if texts is None else sum(text in one for one in texts)
+
+    def _witnessed(self) -> Sequence[str] | None:
         if self.subject.witness is not None:
             lines = self.subject.witness.read_text(encoding="utf-8").splitlines()
-            return sum(text in parse_witness(line).text for line in lines)
+            return [parse_witness(line).text for line in lines]
         received = self.agent.received() if self.agent is not None else None
-        return None if received is None else sum(text in message.text for message in received)
+        return None if received is None else [message.text for message in received]
 
     def new_open(self, connection_id: str = CONNECTION) -> conversation_pb2.Open:
         """Makes the Open of a new session."""

@@ -81,20 +81,26 @@ async def huge_text(bench: Bench) -> str:
             message = await session.say("x" * _HUGE_BYTES)
             try:
                 receipt = await session.settled(message.id, _HUGE_LIMIT)
-            except BrokenError:
-                if session.status is None:
-                    raise
-                check_error_info(session.status)
-                outcome = f"the session ends with {session.status.code.name}"
-            else:
-                outcome = name(receipt).split("(")[0]
-                if receipt.receipt.status == SENT:
-                    await session.exchange()
-                else:
+                if receipt.receipt.status != SENT:
                     _check_failed(receipt)
-                    await session.exchange()
+                await session.exchange()
+                outcome = name(receipt).split("(")[0]
+            except BrokenError:
+                outcome = _fault_that_ended(session)
+                if not outcome:
+                    raise
         await _survives(peer)
     return outcome
+
+
+def _fault_that_ended(session: Conversation) -> str:
+    """The reason of the fault that a session ended with; empty where it goes on, or ended without one."""
+    if session.events and session.events[-1].closed.fault.reason:
+        return f"the session is closed by {session.events[-1].closed.fault.reason}"
+    if session.status is None or session.status.code is grpc.StatusCode.OK:
+        return ""
+    check_error_info(session.status)
+    return f"the session ends with {session.status.code.name}"
 
 
 @rule("F3-agent-gone", "An agent that is gone is a fault of AGENT or CHANNEL, and the adapter goes on")

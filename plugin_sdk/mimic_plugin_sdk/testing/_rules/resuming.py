@@ -61,15 +61,15 @@ async def duplicate_send(bench: Bench) -> str:
             lambda _: len(_settled(session.events, message.id)) > 1, f"the receipt of {message.id} repeated"
         )
         # What the duplicate brought about, if anything, comes before the answer to a later message.
-        await session.exchange()
+        later = await session.exchange()
         events = tuple(session.events)
     repeated = _settled(events, message.id)
     if [event.receipt.status for event in repeated] != [SENT, SENT]:
         raise BrokenError(f"SENT of {message.id} repeated once", _names(events))
-    text = message.parts[0].text.text
+    text = _text(message)
     if sum(text in says(event) for event in events) != 1:
         raise BrokenError("one answer to a message sent twice", _names(events))
-    received = peer.received(text)
+    received = await peer.received(text, by=_text(later))
     if received is not None and received != 1:
         raise BrokenError("the agent to receive it once", f"{received} times")
     return "no witness: judged by the answers alone" if received is None else "the witness saw it once"
@@ -170,24 +170,28 @@ async def other_epoch(bench: Bench) -> str:
             raise BrokenError("another epoch in another process", repr(opened.epoch))
         if opened.resumed:
             for message in lost:
-                await _settles_truly(after, second, message)
+                await _settles_truly(after, second, message, known)
             await second.exchange()
             if _settled(second.events, known.id) or any(
                 len(_settled(second.events, m.id)) != 1 for m in lost
             ):
                 raise BrokenError("one receipt of each that was unsettled", _names(second.events))
         for message in (known, *lost):
-            text = message.parts[0].text.text
-            if (times := after.received(text) or 0) > 1:
-                raise BrokenError(f"the agent to receive {text} once", f"{times} times")
+            if (times := await after.received(_text(message), by=_text(lost[0])) or 0) > 1:
+                raise BrokenError(f"the agent to receive {_text(message)} once", f"{times} times")
         return f"resumed={str(opened.resumed).lower()}"
 
 
-async def _settles_truly(peer: Peer, session: Conversation, message: message_pb2.Message) -> None:
+async def _settles_truly(
+    peer: Peer, session: Conversation, message: message_pb2.Message, known: message_pb2.Message
+) -> None:
     """Waits for the receipt, and the answer, of a message that was unsettled when the adapter was killed."""
     receipt = await session.settled(message.id)
-    text = message.parts[0].text.text
     if receipt.receipt.status == SENT:
-        await session.answered(text)
-    elif peer.received(text):
+        await session.answered(_text(message))
+    elif await peer.received(_text(message), by=_text(known)):
         raise BrokenError("SENT of what the agent received", name(receipt))
+
+
+def _text(message: message_pb2.Message) -> str:
+    return message.parts[0].text.text
