@@ -20,6 +20,7 @@ BREAKAGES = [
     "E1-shutdown:socket",
     "E2-signals:term",
     "F1-too-long-text:fault",
+    "L3-address:tcp",
     "L9-cookie:serves",
     "L9-cookie:silent",
     "O1-stdout-quiet:before",

@@ -62,8 +62,8 @@ def _socket() -> Path:
     return Path(folder) / f"{os.getpid()}.sock"
 
 
-def _handshake(path: Path) -> str:
-    line = f"1|{_version()}|unix|{path}|grpc|"
+def _handshake(network: str, address: str) -> str:
+    line = f"1|{_version()}|{network}|{address}|grpc|"
     if breaks("L1-handshake-line"):
         line = line.removesuffix("|")
     if breaks("L2-no-unasked-certificate"):
@@ -96,11 +96,16 @@ async def serve(parent: int) -> None:
     if not breaks("S2-reflection"):
         reflection.enable_server_reflection(_SERVICES[1:], server)
     path = _socket()
-    server.add_insecure_port(f"unix:{path}")
+    network, address = "unix", str(path)
+    if breaks("L3-address:tcp"):
+        # The system's own choice is above the host's range of ports.
+        network, address = "tcp", f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    else:
+        server.add_insecure_port(f"unix:{path}")
     await server.start()
     if breaks("O1-stdout-quiet:before"):
         print("starting", flush=True)
-    print(_handshake(path), flush=True)
+    print(_handshake(network, address), flush=True)
     if breaks("O1-stdout-quiet"):
         print("started", flush=True)
     log("serving")
