@@ -51,7 +51,7 @@ async def _bodies(model: OpenAIServer) -> list[dict[str, Any]]:
 
 
 async def _bare(model: OpenAIServer, bodies: list[dict[str, Any]]) -> float:
-    """Milliseconds of CPU a call: the same calls, at the same concurrency, through the package's own method."""
+    """Milliseconds of CPU a call: the same calls at the same concurrency, as the package means it."""
     client = AsyncOpenAI(base_url=model.base_url, api_key="sk-test", max_retries=4)
     waiting = list(bodies)
 

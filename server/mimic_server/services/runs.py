@@ -196,15 +196,21 @@ class RunService:
             return
         sessions = await self.sessions(team_id, run_id)
         waiting = deque(s.id for s in sessions if not s.state.ended)
-        ended = len(sessions) - len(waiting)
+        ended = told = len(sessions) - len(waiting)
         cancelled = run.cancel_requested
+        telling = asyncio.Lock()
 
         async def play_some() -> None:
-            nonlocal ended, cancelled
+            nonlocal ended, told, cancelled
             while waiting:
                 await play(team_id, waiting.popleft(), cancelled)
                 ended += 1
-                cancelled = (await self._change(team_id, run_id, sessions_ended=ended)).cancel_requested
+                # Of the sessions that end together, one tells of all.
+                async with telling:
+                    if told < ended:
+                        told = ended
+                        run = await self._change(team_id, run_id, sessions_ended=ended)
+                        cancelled = run.cancel_requested
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(run.options.concurrency, len(waiting))):
