@@ -47,6 +47,8 @@ class LogBook:
         self._dropped = 0
         self._telling: asyncio.TimerHandle | None = None
         self._closed = False
+        self.added = 0
+        """Lines that were ever added."""
 
     def note(self, level: str, message: str, session_id: str = "") -> None:
         """Adds a line of the host's own."""
@@ -74,10 +76,10 @@ class LogBook:
                 read = read_line(self.channel, line)
                 self._add(replace(read, fields=(("stream", stream), *read.fields)) if stream else read)
 
-    def last(self, count: int) -> list[str]:
-        """The text of the newest lines that the adapter wrote."""
-        written = [line.message for line in self._lines if _HOSTS not in line.fields]
-        return written[-count:]
+    def last(self, count: int, since: int) -> list[str]:
+        """The text of the newest lines that the adapter wrote, the first `since` of `added` left out."""
+        newer = list(self._lines)[-max(self.added - since, 0) :] if self.added > since else []
+        return [line.message for line in newer if _HOSTS not in line.fields][-count:]
 
     def read(self, *, follow: bool, level: str) -> AsyncIterator[AdapterLogLine]:
         """The lines that are kept, then each new one if asked.
@@ -123,6 +125,7 @@ class LogBook:
     def _add(self, line: AdapterLogLine) -> None:
         line = self._redactor.line(line)
         self._lines.append(line)
+        self.added += 1
         for follower in self._followers:
             follower.offer(line)
         if self._on_line is not None:

@@ -51,6 +51,7 @@ class AdapterProcess:
         self._command = command
         self._directory = directory
         self._book = book
+        self._logged_before = book.added
         self._first_line: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._begun = b""
         self._printed = LineFeed(book, "stdout")
@@ -97,7 +98,7 @@ class AdapterProcess:
             return "it runs"
         code = self.child.exited.result()
         how = f"it was killed by {_signal_name(-code)}" if code < 0 else f"it ended with exit code {code}"
-        last = " | ".join(self._book.last(_LAST_LINES))
+        last = " | ".join(self._book.last(_LAST_LINES, self._logged_before))
         return f"{how}; its last log lines: {one_line(last)}" if last else f"{how}, and had logged nothing"
 
     async def end(self, limits: Limits) -> None:
