@@ -3,6 +3,6 @@
 It understands English, by patterns alone. It exists so that Mimic runs and can be tested with nothing set up.
 """
 
-from mimic_server.llm.scripted.model import ScriptedModel
+from mimic_server.llm.scripted.model import SCRIPTED, ScriptedModel
 
-__all__ = ["ScriptedModel"]
+__all__ = ["SCRIPTED", "ScriptedModel"]

@@ -18,6 +18,8 @@ from mimic_server.llm.scripted.persona_drafts import draft_persona
 from mimic_server.simulation.drafts import EvaluationDraftsTask, PersonaDraftTask
 from mimic_server.simulation.tasks import PersonaTurnTask
 
+SCRIPTED = "scripted"
+"""The scripted model's name."""
 _FREE = Usage()
 
 
@@ -29,7 +31,7 @@ class ScriptedModel:
 
     @property
     def name(self) -> str:
-        return "scripted"
+        return SCRIPTED
 
     @property
     def scripted(self) -> bool:

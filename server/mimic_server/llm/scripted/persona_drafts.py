@@ -190,13 +190,16 @@ def draft_persona(task: PersonaDraftTask) -> PersonaSpec:
 
 
 def _person(task: PersonaDraftTask) -> _Person:
-    """Somebody whose name is not taken."""
-    person = _PEOPLE[task.index % len(_PEOPLE)]
+    """Somebody whose name is not taken, another for each index."""
     taken = {name.casefold() for name in task.drafted_names}
-    for other in (person, *_PEOPLE):
-        if other.name.casefold() not in taken and (task.index < len(_PEOPLE) or not taken):
-            return other
-    return _Person(f"{person.name} {task.index + 1}", person.age, person.occupation, person.location)
+    free = [person for person in _PEOPLE if person.name.casefold() not in taken]
+    if task.index < len(free):
+        return free[task.index]
+    person = _PEOPLE[task.index % len(_PEOPLE)]
+    number = task.index + 1
+    while f"{person.name} {number}".casefold() in taken:
+        number += task.options.personas or 1
+    return _Person(f"{person.name} {number}", person.age, person.occupation, person.location)
 
 
 def _general(index: int) -> _Role:
