@@ -144,20 +144,26 @@ WHILE_SERVING = {
 }
 
 
-def main(behaviour: str) -> None:
+def main(behaviour: str, listen: str = "", certificates: str = "") -> None:
+    """Serves on a private socket, or on host:port for a host elsewhere, with TLS if it has certificates."""
     if behaviour in BEFORE_SERVING:
         BEFORE_SERVING[behaviour]()
     sys.path.insert(0, str(ROOT))
     from tests.support.adapters.hostile.service import serve  # noqa: PLC0415 - takes a while; not all need it
 
-    def listening() -> None:
-        print_handshake(socket_path())
+    def listening(port: int) -> None:
+        if listen:
+            sys.stdout.write(f"listening on grpc://127.0.0.1:{port}\n")
+            sys.stdout.flush()
+        else:
+            print_handshake(socket_path())
         if behaviour in WHILE_SERVING:
             WHILE_SERVING[behaviour]()
 
-    asyncio.run(serve(behaviour, socket_path(), listening))
+    address = listen or f"unix:{socket_path()}"
+    asyncio.run(serve(behaviour, address, listening, certificates))
     log(f"ended at {time.time():.0f}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -171,7 +172,13 @@ class RawConverse:
         self.server.add_registered_method_handlers(name, handlers | {"Converse": raw})
 
 
-async def serve(behaviour: str, path: str, listening: Callable[[], None]) -> None:
+def credentials(directory: str) -> grpc.ServerCredentials:
+    """Mutual TLS with the certificates of a directory."""
+    chain, key, root = (Path(directory, name).read_bytes() for name in ("server.pem", "server.key", "ca.pem"))
+    return grpc.ssl_server_credentials([(key, chain)], root, require_client_auth=True)
+
+
+async def serve(behaviour: str, address: str, listening: Callable[[int], None], certificates: str) -> None:
     """Serves until it is told to end."""
     over = asyncio.Event()
     server = grpc.aio.server(options=[("grpc.max_send_message_length", -1)])
@@ -179,10 +186,13 @@ async def serve(behaviour: str, path: str, listening: Callable[[], None]) -> Non
     adapter_pb2_grpc.add_AdapterServiceServicer_to_server(Adapter(behaviour), registering)
     health_pb2_grpc.add_HealthServicer_to_server(Health(), server)
     grpc_controller_pb2_grpc.add_GRPCControllerServicer_to_server(Controller(behaviour, over), server)
-    server.add_insecure_port(f"unix:{path}" if path.startswith("/") else path)
+    if certificates:
+        port = server.add_secure_port(address, credentials(certificates))
+    else:
+        port = server.add_insecure_port(address)
     await server.start()
     if behaviour != "ignore-sigterm":
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
-    listening()
+    listening(port)
     await over.wait()
     await server.stop(0)
