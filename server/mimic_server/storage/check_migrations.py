@@ -45,7 +45,7 @@ def drift(connection: Connection, tables: MetaData = metadata) -> list[str]:
 
 def _line(change: Any) -> str:
     kind, *what = change[0] if isinstance(change, list) else change
-    return f"{kind}: {', '.join(str(part) for part in what if part)}"
+    return f"{kind}: {', '.join(str(part) for part in what if part is not None)}"
 
 
 def _index_drift(connection: Connection, tables: MetaData) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from mimic_server.domain.errors import UnavailableError
@@ -34,39 +34,60 @@ _SQLITE = {
         "DATABASE_DAMAGED",
         "The file of the server's database is damaged: put a copy of it back from a backup",
     ),
-    sqlite3.SQLITE_NOTADB: ("DATABASE_DAMAGED", "The file of the server's database is no SQLite database"),
+    sqlite3.SQLITE_NOTADB: (
+        "DATABASE_DAMAGED",
+        "The file of the server's database is none: name another file",
+    ),
 }
+
+_POSTGRES = {
+    "08": ("DATABASE_UNREACHABLE", "The connection to the server's database broke: see that it runs"),
+    "25006": ("DATABASE_READ_ONLY", "The server's database takes no writes: name the primary, not a copy"),
+    "28": (
+        "DATABASE_REFUSES",
+        "The server's database refuses its user: check the address's name and password",
+    ),
+    "3D": ("DATABASE_GONE", "The server's database does not exist: create it, or correct its address"),
+    "40": ("DATABASE_BUSY", "The server's database undid what ran into someone else's change"),
+    "53": ("DATABASE_FULL", "The server's database is out of disk, memory or connections: give it more"),
+    "57P": ("DATABASE_UNREACHABLE", "The server's database is stopping or starting: see that it runs"),
+    "58": (
+        "DATABASE_UNWRITABLE",
+        "The server's database cannot use its disk: see that it has room and is sound",
+    ),
+}
+"""By what an SQLSTATE begins with."""
 
 
 def unavailable(error: BaseException) -> UnavailableError | None:
     """The error as callers see it. Returns None if the database is not to blame for it."""
-    cause: BaseException | None = error
     if isinstance(error, PoolTimeoutError):
         return busy()
-    if isinstance(error, DBAPIError):
-        if isinstance(error, IntegrityError):
-            return None
-        cause = error.orig
+    cause = error.orig if isinstance(error, DBAPIError) else error
     while cause is not None:
         if isinstance(cause, sqlite3.Error):
             return _of_sqlite(cause)
-        if isinstance(cause, OSError):
+        state = getattr(cause, "sqlstate", None)
+        if isinstance(state, str):
+            return _of_postgres(state)
+        if isinstance(cause, OSError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
             return UnavailableError(
                 "DATABASE_UNREACHABLE",
                 "The server's database cannot be reached: see that it runs and that its address is right",
                 RETRY_AFTER,
             )
         cause = cause.__cause__
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return UnavailableError(
-            "DATABASE_UNREACHABLE", "The connection to the server's database broke", RETRY_AFTER
-        )
     return None
 
 
 def _of_sqlite(error: sqlite3.Error) -> UnavailableError | None:
     code = getattr(error, "sqlite_errorcode", None)
     known = _SQLITE.get(code & 0xFF) if code is not None else None
+    return UnavailableError(*known, RETRY_AFTER) if known else None
+
+
+def _of_postgres(state: str) -> UnavailableError | None:
+    known = next((what for start, what in _POSTGRES.items() if state.startswith(start)), None)
     return UnavailableError(*known, RETRY_AFTER) if known else None
 
 
@@ -91,7 +112,7 @@ def translated() -> Iterator[None]:
     """Turns the errors of a database that cannot be used into `UnavailableError`."""
     try:
         yield
-    except (DBAPIError, PoolTimeoutError, OSError, sqlite3.Error) as error:
+    except Exception as error:
         known = unavailable(error)
         if known is None:
             raise

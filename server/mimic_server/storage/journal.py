@@ -70,7 +70,7 @@ class GroupCommitJournal:
 
     async def write(self, entry: JournalEntry) -> None:
         if self._closed:
-            raise UnavailableError("SERVER_STOPPING", "The server is stopping", RETRY_AFTER)
+            raise _stopping()
         encoded = self._batches.encode(entry)
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((encoded, stored))
@@ -93,7 +93,13 @@ class GroupCommitJournal:
             if len(self._waiting) < self._crowd.size >= CROWD:
                 await asyncio.sleep(GATHER_SECONDS)
             group, self._waiting = self._waiting, []
-            await self._write_group(group)
+            try:
+                await self._write_group(group)
+            except BaseException:
+                # The event loop is being torn down. No one may wait for ever.
+                self._closed = True
+                _settle(group + self._waiting, _stopping())
+                raise
         self._writer = None
 
     async def _write_group(self, group: Sequence[_Waiting]) -> None:
@@ -130,6 +136,10 @@ class GroupCommitJournal:
             f"The journal of session {_one(entry.session_ids)} does not go on where this entry does:"
             " another worker writes it too",
         )
+
+
+def _stopping() -> UnavailableError:
+    return UnavailableError("SERVER_STOPPING", "The server is stopping", RETRY_AFTER)
 
 
 def _one(ids: set[UUID]) -> UUID | None:

@@ -41,6 +41,8 @@ def upgrade(connection: Connection, *, migrate: bool) -> str:
     """
     known = revisions()
     newest = known[0]
+    if not connection.in_transaction():
+        connection.begin()  # or Alembic would begin, and commit, one for each revision
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _POSTGRES_LOCK})
     found = MigrationContext.configure(connection).get_current_revision() or ""

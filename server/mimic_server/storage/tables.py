@@ -96,22 +96,31 @@ def _of(parent: str) -> ForeignKeyConstraint:
     )
 
 
-def _listed(table: str, *columns: str) -> list[Index]:
-    """One index for each column that listings are narrowed to, in the order that they are listed."""
-    return [Index(f"ix_{table}_{column}_listed", column, "created_at", "id") for column in columns]
+def _listed(table: str, *narrowed_to: str) -> list[Index]:
+    """One index for all of a team's rows in the order of listings, and one for each narrower listing."""
+    return [
+        Index(f"ix_{table}_listed", "team_id", "created_at", "id"),
+        *(
+            Index(f"ix_{table}_{column}_listed", column, "team_id", "created_at", "id")
+            for column in narrowed_to
+        ),
+    ]
 
 
 def _lease() -> tuple[Column[Any], Column[Any]]:
     return _optional("lease_owner", String()), _optional("lease_until", UtcDateTime())
 
 
-def _leased(table: str, unfinished: str) -> tuple[Index, Index]:
-    """Indexes that stay small, because few rows are being worked on."""
+def _leased(table: str, unfinished: str, *first: str) -> tuple[Index, Index]:
+    """Indexes that stay small, because few rows are being worked on.
+
+    SQLite takes another index whose first column is compared in `unfinished`, unless this one has it `first`.
+    """
     held = text("lease_owner IS NOT NULL")
     open_ = text(unfinished)
     return (
         Index(f"ix_{table}_held", "lease_owner", sqlite_where=held, postgresql_where=held),
-        Index(f"ix_{table}_unfinished", "created_at", sqlite_where=open_, postgresql_where=open_),
+        Index(f"ix_{table}_unfinished", *first, "created_at", sqlite_where=open_, postgresql_where=open_),
     )
 
 
@@ -159,7 +168,7 @@ api_keys = Table(
     _optional("revoked_at", UtcDateTime()),
     _optional("last_used_at", UtcDateTime()),
     *_request_id(),
-    *_listed("api_keys", "team_id"),
+    *_listed("api_keys"),
 )
 
 agents = Table(
@@ -173,7 +182,7 @@ agents = Table(
     _needed("etag", Integer()),
     *_request_id(),
     UniqueConstraint("id", "team_id"),
-    *_listed("agents", "team_id"),
+    *_listed("agents"),
 )
 
 agent_personas = Table(
@@ -187,7 +196,7 @@ agent_personas = Table(
     _needed("etag", Integer()),
     *_request_id(),
     _of("agents"),
-    *_listed("agent_personas", "team_id", "agent_id"),
+    *_listed("agent_personas", "agent_id"),
 )
 
 agent_evaluations = Table(
@@ -202,7 +211,7 @@ agent_evaluations = Table(
     _needed("etag", Integer()),
     *_request_id(),
     _of("agents"),
-    *_listed("agent_evaluations", "team_id", "agent_id"),
+    *_listed("agent_evaluations", "agent_id"),
 )
 
 runs = Table(
@@ -230,7 +239,7 @@ runs = Table(
     *_request_id(),
     UniqueConstraint("id", "team_id"),
     _of("agents"),
-    *_listed("runs", "team_id", "agent_id"),
+    *_listed("runs", "agent_id"),
     *_leased("runs", JOB_UNFINISHED),
 )
 
@@ -257,7 +266,7 @@ bootstraps = Table(
     *_lease(),
     *_request_id(),
     _of("agents"),
-    *_listed("bootstraps", "team_id", "agent_id"),
+    *_listed("bootstraps", "agent_id"),
     *_leased("bootstraps", JOB_UNFINISHED),
 )
 
@@ -296,8 +305,8 @@ sessions = Table(
     UniqueConstraint("id", "team_id"),
     _of("agents"),
     _of("runs"),
-    *_listed("sessions", "team_id", "agent_id", "persona_id", "run_id"),
-    *_leased("sessions", SESSION_UNFINISHED),
+    *_listed("sessions", "agent_id", "persona_id", "run_id"),
+    *_leased("sessions", SESSION_UNFINISHED, "run_id"),
 )
 
 messages = Table(
@@ -384,5 +393,5 @@ audit_log = Table(
     _needed("created_at", UtcDateTime()),
     _needed("request_id", String()),
     _needed("outcome", String()),
-    *_listed("audit_log", "team_id"),
+    *_listed("audit_log"),
 )

@@ -43,7 +43,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", "team_id", name=op.f("uq_agents_id_team_id")),
         sa.UniqueConstraint("team_id", "request_id", name=op.f("uq_agents_team_id_request_id")),
     )
-    op.create_index("ix_agents_team_id_listed", "agents", ["team_id", "created_at", "id"], unique=False)
+    op.create_index("ix_agents_listed", "agents", ["team_id", "created_at", "id"], unique=False)
     op.create_table(
         "api_keys",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -64,7 +64,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("key_sha256", name=op.f("uq_api_keys_key_sha256")),
         sa.UniqueConstraint("team_id", "request_id", name=op.f("uq_api_keys_team_id_request_id")),
     )
-    op.create_index("ix_api_keys_team_id_listed", "api_keys", ["team_id", "created_at", "id"], unique=False)
+    op.create_index("ix_api_keys_listed", "api_keys", ["team_id", "created_at", "id"], unique=False)
     op.create_table(
         "audit_log",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -80,7 +80,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_log")),
     )
-    op.create_index("ix_audit_log_team_id_listed", "audit_log", ["team_id", "created_at", "id"], unique=False)
+    op.create_index("ix_audit_log_listed", "audit_log", ["team_id", "created_at", "id"], unique=False)
     op.create_table(
         "agent_evaluations",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -107,14 +107,11 @@ def upgrade() -> None:
     op.create_index(
         "ix_agent_evaluations_agent_id_listed",
         "agent_evaluations",
-        ["agent_id", "created_at", "id"],
+        ["agent_id", "team_id", "created_at", "id"],
         unique=False,
     )
     op.create_index(
-        "ix_agent_evaluations_team_id_listed",
-        "agent_evaluations",
-        ["team_id", "created_at", "id"],
-        unique=False,
+        "ix_agent_evaluations_listed", "agent_evaluations", ["team_id", "created_at", "id"], unique=False
     )
     op.create_table(
         "agent_personas",
@@ -139,10 +136,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("team_id", "request_id", name=op.f("uq_agent_personas_team_id_request_id")),
     )
     op.create_index(
-        "ix_agent_personas_agent_id_listed", "agent_personas", ["agent_id", "created_at", "id"], unique=False
+        "ix_agent_personas_agent_id_listed",
+        "agent_personas",
+        ["agent_id", "team_id", "created_at", "id"],
+        unique=False,
     )
     op.create_index(
-        "ix_agent_personas_team_id_listed", "agent_personas", ["team_id", "created_at", "id"], unique=False
+        "ix_agent_personas_listed", "agent_personas", ["team_id", "created_at", "id"], unique=False
     )
     op.create_table(
         "bootstraps",
@@ -180,7 +180,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("team_id", "request_id", name=op.f("uq_bootstraps_team_id_request_id")),
     )
     op.create_index(
-        "ix_bootstraps_agent_id_listed", "bootstraps", ["agent_id", "created_at", "id"], unique=False
+        "ix_bootstraps_agent_id_listed",
+        "bootstraps",
+        ["agent_id", "team_id", "created_at", "id"],
+        unique=False,
     )
     op.create_index(
         "ix_bootstraps_held",
@@ -190,9 +193,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("lease_owner IS NOT NULL"),
         postgresql_where=sa.text("lease_owner IS NOT NULL"),
     )
-    op.create_index(
-        "ix_bootstraps_team_id_listed", "bootstraps", ["team_id", "created_at", "id"], unique=False
-    )
+    op.create_index("ix_bootstraps_listed", "bootstraps", ["team_id", "created_at", "id"], unique=False)
     op.create_index(
         "ix_bootstraps_unfinished",
         "bootstraps",
@@ -236,7 +237,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", "team_id", name=op.f("uq_runs_id_team_id")),
         sa.UniqueConstraint("team_id", "request_id", name=op.f("uq_runs_team_id_request_id")),
     )
-    op.create_index("ix_runs_agent_id_listed", "runs", ["agent_id", "created_at", "id"], unique=False)
+    op.create_index(
+        "ix_runs_agent_id_listed", "runs", ["agent_id", "team_id", "created_at", "id"], unique=False
+    )
     op.create_index(
         "ix_runs_held",
         "runs",
@@ -245,7 +248,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("lease_owner IS NOT NULL"),
         postgresql_where=sa.text("lease_owner IS NOT NULL"),
     )
-    op.create_index("ix_runs_team_id_listed", "runs", ["team_id", "created_at", "id"], unique=False)
+    op.create_index("ix_runs_listed", "runs", ["team_id", "created_at", "id"], unique=False)
     op.create_index(
         "ix_runs_unfinished",
         "runs",
@@ -305,7 +308,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", "team_id", name=op.f("uq_sessions_id_team_id")),
         sa.UniqueConstraint("team_id", "request_id", name=op.f("uq_sessions_team_id_request_id")),
     )
-    op.create_index("ix_sessions_agent_id_listed", "sessions", ["agent_id", "created_at", "id"], unique=False)
+    op.create_index(
+        "ix_sessions_agent_id_listed", "sessions", ["agent_id", "team_id", "created_at", "id"], unique=False
+    )
     op.create_index(
         "ix_sessions_held",
         "sessions",
@@ -314,15 +319,20 @@ def upgrade() -> None:
         sqlite_where=sa.text("lease_owner IS NOT NULL"),
         postgresql_where=sa.text("lease_owner IS NOT NULL"),
     )
+    op.create_index("ix_sessions_listed", "sessions", ["team_id", "created_at", "id"], unique=False)
     op.create_index(
-        "ix_sessions_persona_id_listed", "sessions", ["persona_id", "created_at", "id"], unique=False
+        "ix_sessions_persona_id_listed",
+        "sessions",
+        ["persona_id", "team_id", "created_at", "id"],
+        unique=False,
     )
-    op.create_index("ix_sessions_run_id_listed", "sessions", ["run_id", "created_at", "id"], unique=False)
-    op.create_index("ix_sessions_team_id_listed", "sessions", ["team_id", "created_at", "id"], unique=False)
+    op.create_index(
+        "ix_sessions_run_id_listed", "sessions", ["run_id", "team_id", "created_at", "id"], unique=False
+    )
     op.create_index(
         "ix_sessions_unfinished",
         "sessions",
-        ["created_at"],
+        ["run_id", "created_at"],
         unique=False,
         sqlite_where=sa.text("run_id IS NULL AND state IN ('CREATED', 'RUNNING', 'EVALUATING')"),
         postgresql_where=sa.text("run_id IS NULL AND state IN ('CREATED', 'RUNNING', 'EVALUATING')"),
