@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -25,6 +26,7 @@ from mimic_server.domain.errors import (
     RetriableError,
     UnauthenticatedError,
     UnavailableError,
+    Violation,
 )
 
 DOMAIN = "mimic.v1"
@@ -48,8 +50,14 @@ _CODES: dict[type[MimicError], grpc.StatusCode] = {
 }
 
 _NOT_OF_A_REASON = re.compile(r"[^A-Z0-9_]+")
-_MAX_MESSAGE_CHARS = 2000
-_MAX_VIOLATIONS = 100
+
+# An error travels in metadata, of which gRPC takes 8 KiB for sure. There the message takes up to three times
+# its bytes, and the details four thirds.
+_MESSAGE_BYTES = 600
+_REMEDY_BYTES = 400
+_VIOLATIONS_BYTES = 2800
+_FIELD_BYTES = 200
+_DESCRIPTION_BYTES = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +76,13 @@ def failure_of(error: MimicError) -> Failure:
     info = ErrorInfo(reason=_NOT_OF_A_REASON.sub("_", error.reason.upper()), domain=DOMAIN)
     details: list[Message] = [info]
     if isinstance(error, InvalidInputError):
-        violations = [
-            BadRequest.FieldViolation(field=v.field, description=v.description)
-            for v in error.violations[:_MAX_VIOLATIONS]
-        ]
-        details.append(BadRequest(field_violations=violations))
+        details.append(_bad_request(error.violations))
     if isinstance(error, RetriableError):
         details.append(_retry(error.retry_after))
     if isinstance(error, FaultError):
         info.metadata["fault_source"] = error.fault.source.value
         if error.fault.remedy:
-            info.metadata["remedy"] = error.fault.remedy
+            info.metadata["remedy"] = _cut(error.fault.remedy, _REMEDY_BYTES)
     return _failure(code, error.message, details)
 
 
@@ -91,14 +95,34 @@ def defect(correlation_id: str) -> Failure:
 
 
 def _failure(code: grpc.StatusCode, message: str, details: list[Message]) -> Failure:
-    if len(message) > _MAX_MESSAGE_CHARS:
-        message = message[: _MAX_MESSAGE_CHARS - 1] + "…"
+    message = _cut(message, _MESSAGE_BYTES)
     status = Status(code=code.value[0], message=message)
     for detail in details:
         packed = AnyProto()
         packed.Pack(detail)
         status.details.append(packed)
     return Failure(code, message, status.SerializeToString())
+
+
+def _bad_request(violations: Sequence[Violation]) -> BadRequest:
+    """Violations as far as there is room, and how many there are beside."""
+    proto = BadRequest()
+    for index, violation in enumerate(violations):
+        field = _cut(violation.field, _FIELD_BYTES)
+        proto.field_violations.add(field=field, description=_cut(violation.description, _DESCRIPTION_BYTES))
+        if proto.ByteSize() > _VIOLATIONS_BYTES:
+            del proto.field_violations[-1]
+            proto.field_violations.add(
+                field=field, description=f"and {len(violations) - index - 1} more faults"
+            )
+            break
+    return proto
+
+
+def _cut(text: str, limit: int) -> str:
+    """A text of at most so many bytes; one that was longer ends in an ellipsis."""
+    raw = text.encode()
+    return text if len(raw) <= limit else raw[: limit - 3].decode(errors="ignore") + "…"
 
 
 def _retry(after: timedelta) -> RetryInfo:

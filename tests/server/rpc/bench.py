@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -142,10 +143,8 @@ def answers(task: Any) -> Any:
         case PersonaDraftTask():
             return PersonaSpec(name=f"Persona {task.index}", goals=("get help",))
         case EvaluationDraftsTask():
-            names = [f"Check {index}" for index in range(task.options.evaluations)]
-            return EvaluationDrafts(
-                evaluations=tuple(EvaluationSpec.parse({**CHECK, "name": n}) for n in names)
-            )
+            specs = [{**CHECK, "name": f"Check {index}"} for index in range(task.options.evaluations)]
+            return EvaluationDrafts(evaluations=tuple(map(EvaluationSpec.parse, specs)))
         case JudgementTask():
             return task.answer_type(explanation="it is so", value=True)
         case _:
@@ -165,7 +164,7 @@ def _with_key(details: Any, key: str) -> Any:
     return details._replace(metadata=grpc.aio.Metadata(*metadata))
 
 
-class _Unary(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
+class _Unary(grpc.aio.UnaryUnaryClientInterceptor):
     def __init__(self, key: str) -> None:
         self._key = key
 
@@ -173,7 +172,7 @@ class _Unary(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
         return await continuation(_with_key(details, self._key), request)
 
 
-class _Stream(grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[type-arg]
+class _Stream(grpc.aio.UnaryStreamClientInterceptor):
     def __init__(self, key: str) -> None:
         self._key = key
 
@@ -204,12 +203,9 @@ class Client:
 
     async def agent(self, *, connected: bool = True, **fields: Any) -> agents_pb2.Agent:
         """A new agent, which can be reached over `local`."""
-        connection = agents_pb2.Connection(
-            channel="local", settings={"url": "http://agent", "token": "s3cret"}
-        )
+        connections = [local({"url": "http://agent", "token": "s3cret"})] if connected else []
         request = agents_pb2.CreateAgentRequest(
-            agent=agents_pb2.Agent(**{"name": "Shop", **fields}),
-            connections=[connection] if connected else [],
+            agent=agents_pb2.Agent(**{"name": "Shop", **fields}), connections=connections
         )
         return (await self.agents.CreateAgent(request)).agent
 
@@ -224,6 +220,13 @@ class Client:
         evaluation = evaluations_pb2.Evaluation(agent_id=agent_id, **{**no_apologies(), **fields})
         request = evaluations_pb2.CreateEvaluationRequest(evaluation=evaluation)
         return (await self.evaluations.CreateEvaluation(request)).evaluation
+
+
+def local(settings: dict[str, Any], **fields: Any) -> agents_pb2.Connection:
+    """A connection over the channel `local`."""
+    connection = agents_pb2.Connection(**{"channel": "local", **fields})
+    connection.settings.update(settings)
+    return connection
 
 
 def no_apologies() -> dict[str, Any]:
@@ -321,6 +324,13 @@ def services_on(
         api_keys=ApiKeyService(storage, credentials),
         server=ServerService(storage, info, [EffectiveSetting("DATABASE_URL", "", "default")]),
     )
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Waits for what another task of this process does soon."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - nothing tells when gRPC has ended a call
+            await asyncio.sleep(0)
 
 
 @dataclass

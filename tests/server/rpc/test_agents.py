@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from uuid import uuid4
 
 import grpc
 import pytest
+from google.protobuf import json_format
 from google.protobuf.field_mask_pb2 import FieldMask
 from mimic.adapter.v1 import adapter_pb2
 from mimic.v1 import agents_pb2 as pb
 from mimic.v1 import bootstraps_pb2, common_pb2, sessions_pb2
 from mimic_server.domain.faults import Fault, FaultSource
 
-from tests.server.rpc.bench import Bench, Client, refused
+from tests.server.rpc.bench import Bench, Client, local, refused
 
 Code = grpc.StatusCode
 
@@ -37,26 +39,25 @@ async def test_an_agent_is_created_read_and_listed(api: Client) -> None:
 async def test_secrets_never_come_back(api: Client, bench: Bench) -> None:
     agent = await api.agent(connected=False)
     settings = {"url": "u", "token": "s3cret", "auth": {"user": "me", "password": "hush"}}
-    connection = pb.Connection(channel="local", settings=settings)
+    connection = local(settings)
     added = await api.agents.AddConnection(pb.AddConnectionRequest(agent_id=agent.id, connection=connection))
     shown = {"url": "u", "token": "[stored]", "auth": {"user": "me", "password": "[stored]"}}
     for answer in (added.connection, added.agent.connections[0]):
-        assert dict(answer.settings) == {**shown, "auth": answer.settings["auth"]}
-        assert dict(answer.settings["auth"]) == shown["auth"]
+        assert json_format.MessageToDict(answer.settings) == shown
     assert added.setup.agent_settings[0].env_var == "BASE_URL"
     assert bench.adapters.connected[added.connection.id].spec.settings == settings
 
-    change = pb.Connection(id=added.connection.id, settings={**shown, "url": "v"})
+    change = local({**shown, "url": "v"}, id=added.connection.id, channel="")
     await api.agents.UpdateConnection(pb.UpdateConnectionRequest(agent_id=agent.id, connection=change))
     assert bench.adapters.connected[added.connection.id].spec.settings == {**settings, "url": "v"}
 
 
 async def test_a_secret_that_is_not_stored_cannot_be_kept(api: Client) -> None:
     agent = await api.agent()
-    new = pb.Connection(channel="local", settings={"token": "[stored]"})
+    new = local({"token": "[stored]"})
     with refused(Code.INVALID_ARGUMENT, "connection.settings.token"):
         await api.agents.AddConnection(pb.AddConnectionRequest(agent_id=agent.id, connection=new))
-    change = pb.Connection(id=agent.connections[0].id, settings={"auth": {"password": "[stored]"}})
+    change = local({"auth": {"password": "[stored]"}}, id=agent.connections[0].id)
     with refused(Code.INVALID_ARGUMENT, "connection.settings.auth.password"):
         await api.agents.UpdateConnection(pb.UpdateConnectionRequest(agent_id=agent.id, connection=change))
     with refused(Code.INVALID_ARGUMENT, "connections[0].settings.token"):
@@ -76,8 +77,8 @@ async def test_everything_is_a_secret_while_the_adapter_cannot_tell(api: Client,
 
 
 async def test_a_refused_connection_leaves_nothing_behind(api: Client, bench: Bench) -> None:
-    bad = pb.Connection(channel="local", settings={"url": "bad"})
-    good = pb.Connection(channel="local", settings={"url": "good"})
+    bad = local({"url": "bad"})
+    good = local({"url": "good"})
     with refused(Code.INVALID_ARGUMENT, "connections[1].settings.url"):
         await api.agents.CreateAgent(pb.CreateAgentRequest(agent=pb.Agent(name="n"), connections=[good, bad]))
     assert not bench.adapters.connected
@@ -98,7 +99,7 @@ async def test_a_refused_connection_leaves_nothing_behind(api: Client, bench: Be
 async def test_a_repeated_request_creates_once(api: Client, bench: Bench) -> None:
     request = pb.CreateAgentRequest(
         agent=pb.Agent(name="Shop"),
-        connections=[pb.Connection(channel="local", settings={"url": "u"})],
+        connections=[local({"url": "u"})],
         bootstrap=bootstraps_pb2.BootstrapOptions(personas=2, evaluations=1),
         request_id="r1",
     )
@@ -161,7 +162,7 @@ async def test_whoever_is_slower_reads_again(api: Client) -> None:
 
 async def test_changes_at_once_are_all_kept(api: Client) -> None:
     agent = await api.agent(connected=False)
-    changes = [{"name": "N"}, {"description": "D"}, {"platform": "P"}, {"version": "V"}]
+    changes: list[dict[str, Any]] = [{"name": "N"}, {"description": "D"}, {"platform": "P"}, {"version": "V"}]
     await asyncio.gather(
         *(api.agents.UpdateAgent(pb.UpdateAgentRequest(agent=pb.Agent(id=agent.id, **c))) for c in changes)
     )
