@@ -93,7 +93,7 @@ class Adapter(ABC, Generic[SettingsT]):
     async def converse(self, conversation: Conversation[SettingsT]) -> None:
         """Hold one conversation: iterate it for what the persona says, and call it with what happens.
 
-        Return when the iteration has ended and the channel is tidied up: 4.5 s after the end the coroutine is
+        Return when the iteration has ended and the channel is tidied up: 4 s after the end the coroutine is
         cancelled. Also cancelled when the connection goes, the process drains, or the host has been
         away for 60 s.
 

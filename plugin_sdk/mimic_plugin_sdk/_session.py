@@ -22,7 +22,7 @@ _logger = logging.getLogger("mimic_plugin_sdk")
 
 RESUMABLE_SECONDS = 60.0
 """How long a session waits for the host to come back, and what it said is kept after its end."""
-CLOSING_SECONDS = 4.5
+CLOSING_SECONDS = 4.0
 """How long an author may tidy up after Close; the contract gives the whole adapter 5 s."""
 _CANCELLED_SECONDS = 0.3
 """How long a cancelled author may tidy up."""
