@@ -108,7 +108,7 @@ def _request(method: MethodDescriptor, body: Any, flags: dict[str, Flag], values
     try:
         ParseDict(request, message)
     except ParseError as error:
-        raise CommandError(str(error), Exit.USAGE) from None
+        raise CommandError(" ".join(str(error).split()), Exit.USAGE) from None
     return message
 
 

@@ -63,16 +63,21 @@ def raise_for(error: Any, address: str) -> NoReturn:
             Exit.INFRASTRUCTURE,
         ) from None
     hints = []
+    exit_code = _STATUS_EXITS.get(code, Exit.FAILED)
     for detail in status.details if status is not None else ():
         bad, retry = error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
-        if detail.Unpack(bad):
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            # Whatever failed beside the call itself: an adapter, a model, a platform.
+            exit_code = Exit.INFRASTRUCTURE if "fault_source" in info.metadata else exit_code
+        elif detail.Unpack(bad):
             details = "; ".join(f"{v.field}: {v.description}" for v in bad.field_violations) or details
         elif detail.Unpack(retry):
             hints.append(f"try again in {retry.retry_delay.ToTimedelta().total_seconds():g} s")
     if code is grpc.StatusCode.UNAUTHENTICATED:
         hints.append("set MIMIC_API_KEY, or pass --api-key")
     text = "; ".join((details, *hints))
-    raise CommandError(f"{text} ({code.name})", _STATUS_EXITS.get(code, Exit.FAILED)) from None
+    raise CommandError(f"{text} ({code.name})", exit_code) from None
 
 
 def of_mimic(error: MimicError) -> CommandError:
