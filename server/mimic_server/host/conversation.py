@@ -27,7 +27,7 @@ from mimic_server.domain.messages import ReceiptStatus, Speech, Text, WireTime
 from mimic_server.domain.ports import ConversationLost
 from mimic_server.host.convert import CLOSE_REASONS, write_open
 from mimic_server.host.ledger import BrokenRuleError, Ledger
-from mimic_server.host.link import Link
+from mimic_server.host.link import Link, sender
 from mimic_server.host.log_book import LogBook
 from mimic_server.host.pace import Pace
 from mimic_server.host.refusals import Refusal, Refused, refusal_of
@@ -88,6 +88,7 @@ class HostConversation:
         self._ack_timer: asyncio.TimerHandle | None = None
         self._ack_soon = max(capabilities.max_unacked_events // 2, 1)
         self._call = link.converse(self, self._lose)
+        self._send = sender(self._call)
 
     async def open(self) -> None:
         """Opens the conversation. On any error, nothing of it is left.
@@ -121,8 +122,9 @@ class HostConversation:
         write_open(self._request, self._frame.items.add().open)
         data, self._frame = self._frame.SerializeToString(), pb.ConverseRequest()
         try:
-            with contextlib.suppress(asyncio.InvalidStateError):  # the call is over; reading tells how
-                await self._call.write(data)
+            await self._call.wait_for_connection()
+            with contextlib.suppress(grpc.aio.InternalError):  # the call is over; reading tells how
+                await self._send(data)
             answer = await self._call.read()
         except asyncio.CancelledError:
             # The adapter was lost, and the call with it; or whoever opens is cancelled.
@@ -224,8 +226,8 @@ class HostConversation:
 
     async def _write_on(self) -> None:
         """Writes what was said since the last time, in one frame; ends with the call."""
-        write = self._call.write
-        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # the reader tells why
+        send = self._send
+        with contextlib.suppress(grpc.aio.InternalError):  # the call is over; the reader tells how
             while True:
                 if not self._due:
                     self._idle = self._loop.create_future()
@@ -234,7 +236,7 @@ class HostConversation:
                 frame, self._frame = self._frame, pb.ConverseRequest()
                 if self._acked > self._told:
                     frame.ack = self._told = self._acked
-                await write(frame.SerializeToString())
+                await send(frame.SerializeToString())
                 if self._closing and not self._due:
                     await self._call.done_writing()
                     return

@@ -39,6 +39,17 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 
+def sender(call: ConverseCall) -> Callable[[bytes], Awaitable[None]]:
+    """What writes into a call without touching its status; to be used after `wait_for_connection`.
+
+    The call's own `write` (grpcio 1.85, aio/_call.py) overwrites the status of a peer that ended the call
+    just then with INTERNAL: whose fault it was would be lost. This raises grpc.aio.InternalError instead.
+    """
+    inner: Any = call
+    send: Callable[[bytes], Awaitable[None]] = inner._cython_call.send_serialized_message  # noqa: SLF001
+    return send
+
+
 class _Lane:
     """A channel that conversations share."""
 

@@ -266,6 +266,22 @@ async def test_a_stream_that_ends_by_a_fault_says_whose(hosts: Hosts) -> None:
     assert await chat.end() is error
 
 
+async def test_whose_fault_it_was_is_heard_in_the_midst_of_writing(hosts: Hosts) -> None:
+    host, over = hosts("good"), connection("good")
+
+    async def break_it() -> str:
+        chat = await Chat.open(host, over)
+        chat.send("fault")
+        for _ in range(60):
+            chat.send("and another thing" * 20)
+            await asyncio.sleep(0)
+        error = await chat.end()
+        assert isinstance(error, FaultError)
+        return error.fault.reason
+
+    assert await asyncio.gather(*(break_it() for _ in range(50))) == ["AGENT_GONE"] * 50
+
+
 async def test_a_stream_that_breaks_is_lost(hosts: Hosts) -> None:
     chat = await Chat.open(hosts("good"), connection("good"))
     chat.send("unavailable")
