@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -113,7 +114,8 @@ def _request(method: MethodDescriptor, body: Any, flags: dict[str, Flag], values
 
 
 def _call(context: click.Context, method: MethodDescriptor, request: Any, output: str) -> None:
-    console = Console(soft_wrap=True)
+    # A table that goes into a file or a pipe is not cut to a width that nobody has.
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 240)
     where = context.find_root().params
     target = client.find(where.get("address"), where.get("api_key"), where.get("data_dir"))
     path = f"/{method.containing_service.full_name}/{method.name}"

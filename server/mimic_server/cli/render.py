@@ -17,6 +17,8 @@ from mimic_server.cli.fields import choices
 
 MAX_CELL = 60
 
+_CLOCKS = ("wall_unix_nanos", "monotonic_nanos", "clock_id")
+
 
 def to_json(message: Message) -> dict[str, Any]:
     """A message as JSON, by the names of the .proto."""
@@ -96,6 +98,9 @@ def _flat(message: Message, prefix: str = "") -> Iterable[tuple[str, str]]:
         if field.message_type is None or field.message_type.full_name.startswith("google.protobuf."):
             values = value if field.is_repeated else [value]
             yield name, ", ".join(_text(field, item) for item in values)
+        elif field.message_type.GetOptions().map_entry:
+            for key in sorted(value):
+                yield f"{name}.{key}", str(value[key])
         elif field.is_repeated:
             for index, item in enumerate(value):
                 yield f"{name}[{index}]", _line(item)
@@ -122,7 +127,14 @@ def _text(field: FieldDescriptor, value: Any) -> str:
 
 
 def _line(message: Message) -> str:
-    return "  ".join(f"{name}={text}" for name, text in _flat(message) if text)
+    words = dict(_flat(message))
+    said = {name.removesuffix("text") for name in words if name.endswith("text")}
+    return "  ".join(
+        f"{name}={text}"
+        for name, text in words.items()
+        # A text says what its parts say, and clocks are for programs.
+        if text and not any(name.startswith(f"{at}parts") for at in said) and not name.endswith(_CLOCKS)
+    )
 
 
 def _short(text: str) -> str:
