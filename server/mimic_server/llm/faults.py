@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx2
 import openai
 
 from mimic_server.domain.errors import FaultError
@@ -24,19 +25,25 @@ def fault_of(error: openai.OpenAIError, model: str, key: str) -> FaultError:
         key: The API key, which no message may carry.
     """
     match error:
+        # Over aiohttp every connection that fails or breaks comes as this one.
+        case openai.APITimeoutError(__cause__=httpx2.ConnectTimeout()):
+            return _unreachable(model)
         case openai.APITimeoutError():
             return model_fault(
                 "MODEL_TIMEOUT", f"{model} did not answer in time", "Set MIMIC_MODEL_TIMEOUT_SECONDS higher"
             )
         case openai.APIConnectionError():
-            # Its cause names hosts and ports, which an operator knows from the settings.
-            return model_fault(
-                "MODEL_UNAVAILABLE", f"{model} cannot be reached", "Check OPENAI_BASE_URL and the network"
-            )
+            return _unreachable(model)
         case openai.APIStatusError():
             return _fault_of_status(error, model, key)
         case _:
             return model_fault("MODEL_UNAVAILABLE", f"{model} failed: {type(error).__name__}")
+
+
+def _unreachable(model: str) -> FaultError:
+    return model_fault(
+        "MODEL_UNAVAILABLE", f"{model} cannot be reached", "Check OPENAI_BASE_URL and the network"
+    )
 
 
 def _fault_of_status(error: openai.APIStatusError, model: str, key: str) -> FaultError:

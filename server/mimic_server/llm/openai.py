@@ -62,7 +62,8 @@ class OpenAIModel:
                 timeout_seconds, connect=min(_CONNECT_SECONDS, timeout_seconds), pool=None
             ),
             http_client=openai.DefaultAioHttpClient(
-                limits=httpx2.Limits(max_connections=concurrency, keepalive_expiry=_KEEPALIVE_SECONDS)
+                limits=httpx2.Limits(max_connections=concurrency, keepalive_expiry=_KEEPALIVE_SECONDS),
+                event_hooks={"response": [_never_repeat_without_quota]},
             ),
         )
 
@@ -117,6 +118,15 @@ class OpenAIModel:
         return _usable(completion, self._model, task.name)
 
 
+async def _never_repeat_without_quota(response: httpx2.Response) -> None:
+    """A 429 for a spent quota does not pass by waiting, which the package does not know."""
+    if (
+        response.status_code == httpx2.codes.TOO_MANY_REQUESTS
+        and b"insufficient_quota" in await response.aread()
+    ):
+        response.headers["x-should-retry"] = "false"
+
+
 class _Message(BaseModel):
     content: str | None = None
     refusal: str | None = None
@@ -165,7 +175,7 @@ def _usable(completion: _Completion, model: str, task: str) -> _Completion:
         raise model_fault("MODEL_UNAVAILABLE", f"{model} answered {task} with no choice", "Try again later")
     choice = completion.choices[0]
     if choice.message.refusal:
-        said = " ".join(choice.message.refusal.split())[:200]
+        said = " ".join(choice.message.refusal.split())[:200].rstrip(".")
         raise model_fault(
             "MODEL_REFUSED", f"{model} refused {task}: {said}", "Change the persona or the question"
         )
