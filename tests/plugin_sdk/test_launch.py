@@ -5,7 +5,6 @@ import json
 import os
 import stat
 import tempfile
-from pathlib import Path
 
 import grpc
 import pytest
@@ -134,9 +133,7 @@ async def test_a_message_may_be_as_large_as_configured() -> None:
 async def test_the_example_is_found_by_its_name_and_serves() -> None:
     script = ROOT / "examples" / "echo_adapter" / "mimic-adapter-echo"
     with tempfile.TemporaryDirectory(prefix="mimic") as folder:
-        env = environment(PLUGIN_UNIX_SOCKET_DIR=folder)
-        env["PATH"] = f"{Path(command('')[0]).parent}:{env['PATH']}"
-        async with started([str(script)], env) as process:
+        async with started([str(script)], environment(PLUGIN_UNIX_SOCKET_DIR=folder)) as process:
             assert process.process.stdout
             line = (await process.process.stdout.readline()).decode()
             assert line.startswith(f"1|1|unix|{folder}/")
