@@ -20,6 +20,8 @@ session_id: ContextVar[str] = ContextVar("session_id", default="")
 """The session that the running code works for; empty outside of one."""
 
 _STDERR = 2
+_TRACEBACK_CHARS = 8000
+"""The end of a traceback tells most, and hosts cut long lines."""
 _writing = threading.Lock()
 _LEVELS = (
     (logging.ERROR, "error"),
@@ -60,7 +62,8 @@ class _HostHandler(logging.Handler):
                 fields["session_id"] = session
             if record.exc_info and record.exc_info[1] is not None:
                 fields["error"] = repr(record.exc_info[1])
-                fields["traceback"] = "".join(traceback.format_exception(record.exc_info[1]))
+                trace = "".join(traceback.format_exception(record.exc_info[1]))
+                fields["traceback"] = trace[-_TRACEBACK_CHARS:]
             write_line(level, record.getMessage(), **fields)
         except Exception:  # noqa: BLE001 - logging's own rule: a bad record must not stop the program
             self.handleError(record)

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from enum import Enum
 from typing import Any
+
+from pydantic import BaseModel
 
 REDACTED = "[redacted]"
 
@@ -77,7 +80,8 @@ def _forms(value: str) -> set[str]:
 
 
 def _secrets_in(value: Any) -> Iterator[str]:
-    if value is None or isinstance(value, str | bytes | int | float):
+    # An enum's member leads to its class, and that back to the member.
+    if value is None or isinstance(value, str | bytes | int | float | Enum):
         return
     reveal = getattr(value, "get_secret_value", None)
     if callable(reveal):
@@ -95,5 +99,5 @@ def _secrets_in(value: Any) -> Iterator[str]:
     elif is_dataclass(value):
         for field in fields(value):
             yield from _secrets_in(getattr(value, field.name))
-    else:
-        yield from _secrets_in(getattr(value, "__dict__", None))
+    elif isinstance(value, BaseModel):
+        yield from _secrets_in(dict(value))
