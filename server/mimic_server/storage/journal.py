@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import IntegrityError
 
 from mimic_server.domain.errors import ConflictError, MimicError, NotFoundError, UnavailableError
 from mimic_server.domain.ports import JournalEntry
@@ -119,7 +119,7 @@ class GroupCommitJournal:
 
     async def _refusal(self, entry: EncodedEntry, error: Exception) -> Exception:
         """What the writer of an entry is told that was refused for its own sake."""
-        if not isinstance(error, sqlite3.IntegrityError | DBAPIError | RowsMissingError):
+        if not isinstance(error, sqlite3.IntegrityError | IntegrityError | RowsMissingError):
             return error
         try:
             async with Transaction(self._database) as transaction:

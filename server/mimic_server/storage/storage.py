@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
-from typing import Any, Self
+from typing import Self
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 
 from mimic_server.domain.ids import RunId, TeamId
 from mimic_server.domain.teams import ApiKey, Team
@@ -31,6 +31,17 @@ from mimic_server.storage.repositories import SqlRepository
 from mimic_server.storage.sinks import EngineSink, SqliteSink
 from mimic_server.storage.tables import api_keys, teams
 from mimic_server.storage.transactions import Transaction
+
+_FIND_API_KEY = select(*API_KEYS.mapping.columns).where(api_keys.c.key_sha256 == bindparam("the_key"))
+_MINUTE = bindparam("minute", type_=api_keys.c.last_used_at.type)
+_TOUCH_API_KEY = (
+    update(api_keys)
+    .where(
+        api_keys.c.id == bindparam("the_id"),
+        or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < _MINUTE),
+    )
+    .values(last_used_at=_MINUTE)
+)
 
 
 class SqlUnitOfWork:
@@ -106,7 +117,8 @@ class SqlStorage:
             await SqlRepository(transaction, team.id, TEAMS).save(team, if_etag=if_etag)
 
     async def find_api_key(self, key_sha256: bytes) -> ApiKey | None:
-        row = await self._first(select(*API_KEYS.mapping.columns).where(api_keys.c.key_sha256 == key_sha256))
+        async with Transaction(self._database) as transaction:
+            row = (await transaction.read(_FIND_API_KEY, {"the_key": key_sha256})).first()
         return None if row is None else API_KEYS.mapping.entity(row)
 
     async def touch_api_key(self, key: ApiKey, at: datetime) -> None:
@@ -114,17 +126,11 @@ class SqlStorage:
         if key.last_used_at is not None and key.last_used_at >= minute:
             return
         async with Transaction(self._database) as transaction:
-            await transaction.write(
-                update(api_keys)
-                .where(
-                    api_keys.c.id == key.id,
-                    or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < minute),
-                )
-                .values(last_used_at=minute)
-            )
+            await transaction.write(_TOUCH_API_KEY, {"the_id": key.id, "minute": minute})
 
     async def is_empty(self) -> bool:
-        return await self._first(select(teams.c.id).limit(1)) is None
+        async with Transaction(self._database) as transaction:
+            return (await transaction.read(select(teams.c.id).limit(1))).first() is None
 
     async def schema_revision(self) -> str:
         return self._revision
@@ -132,7 +138,3 @@ class SqlStorage:
     async def close(self) -> None:
         await self.journal.close()
         await self._database.close()
-
-    async def _first(self, statement: Any) -> Any:
-        async with Transaction(self._database) as transaction:
-            return (await transaction.read(statement)).first()
