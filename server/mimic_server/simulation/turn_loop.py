@@ -388,11 +388,12 @@ class TurnLoop:
     def _ending(self) -> Ending | None:
         """Why the conversation is over. Returns None if it goes on."""
         options = self._recorder.session.options
-        if self._closed is not None:
-            return Ending(TerminationReason.AGENT_ENDED, self._closed.reason)
+        # An agent that hangs up after the persona's goodbye has not ended the conversation.
         if self._stop is not None:
             detail = ": ".join(filter(None, (self._stop.condition, self._stop.why)))
             return Ending(_STOPS[self._stop.kind], detail)
+        if self._closed is not None:
+            return Ending(TerminationReason.AGENT_ENDED, self._closed.reason)
         if self._silent_turns >= options.max_silent_turns:
             return Ending(TerminationReason.AGENT_SILENT, f"{self._silent_turns} turns without an answer")
         if self._turn >= options.max_turns and not self._control.human:
