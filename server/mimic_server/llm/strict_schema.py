@@ -30,10 +30,11 @@ def strict_schema(model: type[BaseModel]) -> Mapping[str, Any]:
         TypeError: The model has what structured outputs cannot have: free keys, or tuples of several types.
     """
     schema = model.model_json_schema()
-    strict = _strict(schema)
-    if definitions := schema.get("$defs"):
-        strict["$defs"] = {name: _strict(definition) for name, definition in definitions.items()}
-    return strict
+    definitions = {name: _strict(definition) for name, definition in schema.get("$defs", {}).items()}
+    # A model that contains itself is but a reference to its definition, which the root may not be.
+    root = schema.get("$ref", "").rpartition("/")[2]
+    strict = dict(definitions[root]) if root else _strict(schema)
+    return {**strict, "$defs": definitions} if definitions else strict
 
 
 def _strict(schema: Mapping[str, Any]) -> dict[str, Any]:

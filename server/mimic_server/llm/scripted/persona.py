@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
-from mimic_server.domain.messages import Choice, Sender
+from mimic_server.domain.messages import Choice, ChoiceKind, Sender
 from mimic_server.llm.scripted import words
 from mimic_server.llm.scripted.conditions import Annoyance, about, met
 from mimic_server.llm.scripted.facts import facts_of, stems
@@ -84,7 +84,7 @@ class _Player:
     def _act(self, turn: int) -> PersonaTurn:
         opening, self._turn = self._turn == 0, turn
         replies, self._replies = self._replies, []
-        choices = [choice for entry in replies for choice in entry.choices]
+        choices = [c for entry in replies for c in entry.choices if c.choice_kind is not ChoiceKind.LINK]
         if opening:
             greeting = self._pick(words.GREETINGS)
             opener = f"{greeting} {_after(greeting, self._ask())}"
