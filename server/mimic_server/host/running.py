@@ -113,8 +113,13 @@ class Running:
                 return error.reason
             await asyncio.sleep(limits.ping_every_seconds)
 
-    async def end(self, limits: Limits) -> None:
-        """Ends it gently: asks it to, then insists. An attached one is only left alone."""
+    async def end(self, limits: Limits, reason: str) -> None:
+        """Ends it gently: asks it to, then insists. An attached one is only left alone.
+
+        Conversations are lost at once rather than run into the adapter's end, which might come as a fault: they
+        may go on over its next process.
+        """
+        self.link.lose(reason)
         if self._process is not None:
             asking = asyncio.create_task(self.link.shut_down(limits.shutdown_seconds))
             await self._process.end(limits)

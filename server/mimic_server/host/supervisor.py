@@ -227,7 +227,7 @@ class Supervisor:
             await asyncio.gather(self._life, return_exceptions=True)
         self._life = None
         if self._running is not None:
-            await self._running.end(self._limits)
+            await self._running.end(self._limits, f"the {self._found.channel} adapter ends: {reason}")
             self._running = None
         self._set(state, reason, remedy)
 
