@@ -42,10 +42,12 @@ async def check(mimic: Api, agent: SupportAgent, run_id: str) -> list[sessions_p
     log = agent.received()
     sent = Counter(entry.header_message_id for entry in log)
     assert max(sent.values()) == 1
+    journalled: set[str] = set()
     for session in sessions:
         messages = await mimic.messages(session.id)
         assert [m.seq for m in messages] == list(range(1, len(messages) + 1))
         said = [m for m in messages if m.sender == evaluations_pb2.SENDER_PERSONA]
+        journalled.update(m.id for m in said)
         for message in said:
             if message.receipt:
                 assert sent[message.id] == 1, f"the agent never got message {message.id}"
@@ -55,6 +57,7 @@ async def check(mimic: Api, agent: SupportAgent, run_id: str) -> list[sessions_p
             assert attempt.HasField("fault")
             assert attempt.note
             assert following.note
+    assert set(sent) <= journalled, "the agent got what the journal does not have"
     return sessions
 
 
