@@ -23,5 +23,5 @@ def broken(rule: str, folder: Path) -> Subject:
         settings=lambda running: running.info,
         talkative="say {n}",
         env={"PYTHONPATH": str(ROOT), "BROKEN_FOLDER": str(folder)},
-        answer_within=timedelta(seconds=2),
+        answer_within=timedelta(seconds=4),
     )

@@ -9,6 +9,7 @@ import grpc
 from mimic.adapter.v1 import adapter_pb2
 
 from mimic_plugin_sdk.testing._bench import CONNECTION, Bench, Peer
+from mimic_plugin_sdk.testing._conversation import name
 from mimic_plugin_sdk.testing._rule import BrokenError, NotDeclaredError, NotGivenError, rule
 from mimic_plugin_sdk.testing._schema import Schema
 from mimic_plugin_sdk.testing._subject import Settings
@@ -82,9 +83,9 @@ async def bad_settings(bench: Bench) -> str:
         status = await refused_connect(peer, settings, case)
         if status.code is not grpc.StatusCode.INVALID_ARGUMENT:
             raise BrokenError(f"INVALID_ARGUMENT {case}", str(status))
-        for name in names:
-            if not any(_names(field, name) for field in status.violations):
-                raise BrokenError(f"a violation of settings.{name} {case}", str(status))
+        for wrong in names:
+            if not any(_names(field, wrong) for field in status.violations):
+                raise BrokenError(f"a violation of settings.{wrong} {case}", str(status))
         if not all(field == "settings" or field.startswith("settings.") for field in status.violations):
             raise BrokenError(f"violations of settings.<name> {case}", str(status))
         if not status.violations:
@@ -92,19 +93,21 @@ async def bad_settings(bench: Bench) -> str:
     return f"{len(cases)} cases"
 
 
-def _names(field: str, name: str) -> bool:
-    return field == f"settings.{name}" or field.startswith((f"settings.{name}.", f"settings.{name}["))
+def _names(field: str, setting: str) -> bool:
+    return field == f"settings.{setting}" or field.startswith(
+        (f"settings.{setting}.", f"settings.{setting}[")
+    )
 
 
 def _bad(schema: Schema, good: Settings, given: Settings | None) -> Iterator[tuple[str, Settings, list[str]]]:
     """Wrong settings: what is wrong with them, themselves, and the names at fault."""
-    for name in schema.required:
-        yield f"without {name}", {key: value for key, value in good.items() if key != name}, [name]
+    for needed in schema.required:
+        yield f"without {needed}", {key: value for key, value in good.items() if key != needed}, [needed]
     wrong: Mapping[str, Any] = schema.wrong_values()
     if schema.closed:
         wrong = {**wrong, "no_such_setting": "x"}
-    for name, value in wrong.items():
-        yield f"with a wrong {name}", {**good, name: value}, [name]
+    for one, value in wrong.items():
+        yield f"with a wrong {one}", {**good, one: value}, [one]
     if len(wrong) > 1:
         yield "with several faults", {**good, **wrong}, list(wrong)
     if given is not None:
@@ -188,18 +191,16 @@ async def watch_changes(bench: Bench) -> None:
             await _becomes_ready(peer, another, statuses)
 
 
-@rule("C10-disconnect", "Disconnect ends the connection's sessions with UNAVAILABLE, and forgets it")
+@rule("C10-disconnect", "Disconnect ends the connection's sessions with UNAVAILABLE, and none begins")
 async def disconnect(bench: Bench) -> None:
-    async with bench.fresh() as peer, peer.session() as session:
-        await session.exchange()
-        await peer.client.disconnect(CONNECTION)
-        status = await session.ended()
+    async with bench.fresh() as peer:
+        async with peer.session() as session:
+            await session.exchange()
+            await peer.client.disconnect(CONNECTION)
+            status = await session.ended()
         if status.code is not grpc.StatusCode.UNAVAILABLE:
             raise BrokenError("the session to end with UNAVAILABLE", str(status))
-        try:
-            response = await peer.client.check(CONNECTION)
-        except RefusedError as error:
-            if error.status.code is not grpc.StatusCode.NOT_FOUND:
-                raise
-        else:
-            raise BrokenError("NOT_FOUND after Disconnect", _state(response.status))
+        async with await peer.begin(peer.new_open()) as another:
+            await another.begun()
+            if another.events:
+                raise BrokenError("no session after Disconnect", name(another.events[0]))

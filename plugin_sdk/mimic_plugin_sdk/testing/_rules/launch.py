@@ -2,7 +2,6 @@
 
 import ipaddress
 import os
-from datetime import timedelta
 
 from mimic.launch import COOKIE_VARIABLE
 
@@ -11,7 +10,6 @@ from mimic_plugin_sdk.testing._launcher import MAX_PORT, MIN_PORT, Handshake
 from mimic_plugin_sdk.testing._rule import BrokenError, NotGivenError, rule
 
 _LONGEST_SOCKET_PATH = 107
-_REFUSAL_LIMIT = timedelta(seconds=5)
 
 
 async def _handshake(bench: Bench) -> Handshake:
@@ -108,7 +106,7 @@ async def cookie(bench: Bench) -> None:
     for case, value in (("without", None), ("with a wrong", "not-the-cookie")):
         process = await bench.start({COOKIE_VARIABLE: value})
         try:
-            if not await process.ended(_REFUSAL_LIMIT) or process.exit_code != 1:
+            if not await process.ended(bench.subject.answer_within) or process.exit_code != 1:
                 raise BrokenError(f"exit code 1 {case} {COOKIE_VARIABLE}", process.account())
             if not process.stderr.strip():
                 raise BrokenError(f"help on stderr {case} {COOKIE_VARIABLE}", "nothing")

@@ -65,7 +65,7 @@ def _socket() -> Path:
 def _handshake(network: str, address: str) -> str:
     line = f"1|{_version()}|{network}|{address}|grpc|"
     if breaks("L1-handshake-line"):
-        line = line.removesuffix("|")
+        line = line.replace("grpc", "GRPC")
     if breaks("L2-no-unasked-certificate"):
         line += "MIIB"
     if os.environ.get("PLUGIN_MULTIPLEX_GRPC") and not breaks("L8-multiplex-declined"):
@@ -116,7 +116,7 @@ async def serve(parent: int) -> None:
     if not breaks("E1-shutdown:serving"):
         await healths.enter_graceful_shutdown()
     await asyncio.sleep(3 if breaks("E1-shutdown:serving") else 0.1)
-    if breaks("E1-shutdown"):
+    if breaks("E1-shutdown") and os.getppid() == parent:
         await asyncio.sleep(60)
     watch.cancel()
     await server.stop(0)

@@ -37,6 +37,7 @@ class Session:
         self.everyone: Callable[[], list[Session]] = list
         self.secret = secret
         self.attached = False
+        self.streams = 0
         self.half_closed = False
         self.closed = False
         self.disconnected = False

@@ -19,7 +19,8 @@ class Stream:
         self._detached = False
         self._session = session
         self._cursor = last_seq
-        self._loses = bool(session.events) and last_seq == 0 and breaks("R5-resume-detached")
+        self._loses = session.streams > 0 and last_seq == 0 and breaks("R5-resume-detached")
+        session.streams += 1
         self._repeats_until = max((event.seq for event in session.events), default=0)
         self._reader = asyncio.create_task(self._read(requests))
 
