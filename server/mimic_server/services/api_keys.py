@@ -102,6 +102,8 @@ class ApiKeyService:
             spec = patch.apply(
                 ApiKeySpec(name=old.name, role=old.role, expire_time=old.expires_at), "api_key"
             )
+            if spec.role is not old.role:
+                raise InvalidInputError.of("api_key.role", "cannot be changed: create another key")
             if spec.expire_time != old.expires_at:
                 _check_expiry(spec.expire_time, self._clock())
             new = replace(old, name=spec.name, expires_at=spec.expire_time)

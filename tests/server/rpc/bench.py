@@ -292,6 +292,9 @@ async def running(folder: Path, settings: RpcSettings | None = None) -> AsyncIte
             await client.channel.close()
         await server.stop(timedelta(seconds=1))
         await orchestrator.stop()
+        # Calls that were cancelled still end their transactions.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others)
         await storage.close()
 
 
