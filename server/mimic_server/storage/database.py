@@ -13,8 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from mimic_server.domain.errors import InvalidInputError
 from mimic_server.storage.errors import busy, gone, translated
-from mimic_server.storage.sqlite import BUSY_TIMEOUT_SECONDS, connector
+from mimic_server.storage.sqlite import connector
 from mimic_server.storage.types import as_is
+
+WAIT_TO_WRITE_SECONDS = 30.0
+"""How long a writer waits for others of this process: to remove a much used agent may take seconds."""
 
 
 def parse_address(address: str) -> Path | str:
@@ -132,7 +135,7 @@ class Database:
             await lock.acquire()
             return
         try:
-            async with asyncio.timeout(BUSY_TIMEOUT_SECONDS):
+            async with asyncio.timeout(WAIT_TO_WRITE_SECONDS):
                 await lock.acquire()
         except TimeoutError:
             raise busy() from None

@@ -26,7 +26,6 @@ CROWD_SECONDS = 0.25
 GATHER_SECONDS = 0.003
 """How long it waits."""
 
-
 _Waiting = tuple[EncodedEntry, asyncio.Future[None]]
 """An entry, and what its writer waits for."""
 
@@ -146,7 +145,7 @@ def _one(ids: set[UUID]) -> UUID | None:
     return next(iter(ids), None)
 
 
-def _settle(group: Sequence[tuple[EncodedEntry, asyncio.Future[None]]], error: Exception | None) -> None:
+def _settle(group: Sequence[_Waiting], error: Exception | None) -> None:
     for _, stored in group:
         if stored.done():  # its writer was cancelled
             continue

@@ -76,9 +76,9 @@ class SqliteSink:
 
     def _store(self, batch: Batch) -> None:
         connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
-        before = connection.total_changes
         try:
+            connection.execute("BEGIN IMMEDIATE")
+            before = connection.total_changes
             for sql, parameters in batch.statements:
                 connection.execute(sql, parameters)
             _check(batch, connection.total_changes - before)
@@ -86,6 +86,7 @@ class SqliteSink:
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            self._database.check_file()
             raise
         self._database.check_file()
 

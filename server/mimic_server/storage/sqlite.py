@@ -10,7 +10,7 @@ from typing import Any, Self
 import aiosqlite
 
 BUSY_TIMEOUT_SECONDS = 5.0
-"""How long a writer waits for another one, in this process or in a foreign one."""
+"""How long a writer waits for one of another process, such as a backup."""
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",

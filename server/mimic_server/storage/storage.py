@@ -88,13 +88,15 @@ class SqlStorage:
             UnavailableError: The database cannot be reached, or its file cannot be opened.
         """
         database = Database(url, pool_size)
+        path = database.path
+        # The journal connects first: a connection of the pool that fails leaves its thread behind.
+        sink = EngineSink(database) if path is None else await SqliteSink.open(database, path)
         try:
             async with Transaction(database) as transaction:
                 revision = await transaction.run(partial(schema.upgrade, migrate=migrate))
             database.remember_file()
-            path = database.path
-            sink = EngineSink(database) if path is None else await SqliteSink.open(database, path)
         except BaseException:
+            await sink.close()
             await database.close()
             raise
         return cls(database, GroupCommitJournal(database, sink), revision)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
@@ -80,7 +80,6 @@ class World:
     storage: Storage
     team: Team
     agent: Agent
-    _turns: itertools.count[int] = field(default_factory=itertools.count)
 
     @classmethod
     async def make(cls, storage: Storage) -> Self:

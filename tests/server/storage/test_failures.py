@@ -28,7 +28,7 @@ from tests.support.processes import ROOT
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_module, "BUSY_TIMEOUT_SECONDS", 0.05)
-    monkeypatch.setattr(database_module, "BUSY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(database_module, "WAIT_TO_WRITE_SECONDS", 0.05)
 
 
 async def reason(writing: Awaitable[object]) -> str:
