@@ -45,6 +45,9 @@ _SENT: Final = 3
 _DELIVERED: Final = 4
 _READ: Final = 5
 
+_SETTLING: Final = frozenset({_FAILED, _SENT})
+_UNSENT: Final = frozenset({_AWAITED, _FAILED})
+
 _STATUSES = {
     pb.RECEIPT_STATUS_SENT: (ReceiptStatus.SENT, _SENT),
     pb.RECEIPT_STATUS_DELIVERED: (ReceiptStatus.DELIVERED, _DELIVERED),
@@ -174,32 +177,41 @@ class Ledger:
     def _message(self, seq: int, proto: pb.AgentMessage) -> MessageEvent:
         message = proto.message
         message_id, answered, replaces = message.id, message.in_reply_to, message.replaces
-        if not message_id or _is_long(message_id) or _is_long(answered) or _is_long(replaces):
+        deleted, protos = message.deleted, message.parts
+        if not message_id or _is_long(message_id) or _is_long(replaces):
             raise BrokenRuleError("a message has no id, or names one of more than 128 bytes")
         if message_id in self._message_ids:
             raise BrokenRuleError(f"two messages have the id {one_line(message_id)!r}")
         self._message_ids.add(message_id)
-        if answered and self._receipts.get(answered) == _AWAITED:
-            raise BrokenRuleError(f"the answer to {one_line(answered)!r} came before its SENT (rule 3)")
+        if answered:
+            self._check_answered(answered)
         if not proto.HasField("first_byte"):
             raise BrokenRuleError("a message has no `first_byte` (rule 8)")
-        if message.deleted != (not message.parts) or (message.deleted and not replaces):
+        count = len(protos)
+        if deleted == (count > 0) or (deleted and not replaces):
             raise BrokenRuleError("a message has no parts, or a deletion has some or names no message")
         first = read_time(proto.first_byte, self._epoch)
         return MessageEvent(
             seq,
             MessageId(message_id),
-            self._parts(message.parts),
+            self._parts(protos, count),
             first,
             read_time(proto.last_byte, self._epoch) if proto.HasField("last_byte") else first,
             answered,
             replaces,
-            message.deleted,
+            deleted,
         )
 
-    def _parts(self, protos: Sequence[message_pb2.Part]) -> tuple[Part, ...]:
+    def _check_answered(self, message_id: str) -> None:
+        state = self._receipts.get(message_id)
+        if state == _AWAITED:
+            raise BrokenRuleError(f"the answer to {one_line(message_id)!r} came before its SENT (rule 3)")
+        if state is None and _is_long(message_id):
+            raise BrokenRuleError("a message answers one whose id has more than 128 bytes")
+
+    def _parts(self, protos: Sequence[message_pb2.Part], count: int) -> tuple[Part, ...]:
         parts = read_parts(protos)
-        if len(parts) != len(protos):
+        if len(parts) != count:
             self._name_unknown("a part of a message")
         for part in parts:
             if isinstance(part, Media) and part.data is not None and len(part.data) > _INLINE_BYTES:
@@ -215,25 +227,26 @@ class Ledger:
         if known is None:
             raise BrokenRuleError(f"a receipt has the status {int(proto.status)}")
         status, now = known
-        if not self._advances(message_id, before, now, status):
+        if (before or now not in _SETTLING) and not self._advances(message_id, before, now):
             return None
-        self._receipts[message_id] = max(before, now)
+        self._receipts[message_id] = now
         if not proto.HasField("time"):
             raise BrokenRuleError("a receipt has no time (rule 8)")
         fault = self._fault(proto.fault) if now == _FAILED else None
         return ReceiptEvent(seq, MessageId(message_id), status, read_time(proto.time, self._epoch), fault)
 
-    def _advances(self, message_id: str, before: int, now: int, status: ReceiptStatus) -> bool:
-        """Whether a receipt says something new; a repeated DELIVERED or READ does no harm."""
-        if now in {_SENT, _FAILED}:
-            if before == _AWAITED:
-                return True
+    def _advances(self, message_id: str, before: int, now: int) -> bool:
+        """Whether a receipt of a message that has one already says more than that one.
+
+        DELIVERED again, or after READ, does no harm: platforms do so.
+        """
+        if now in _SETTLING:
             if message_id in self._again:
                 return False
-            raise BrokenRuleError(f"{status} came for {one_line(message_id)!r}, which was settled (rule 2)")
-        if before in {_AWAITED, _FAILED} and message_id not in self._again:
-            raise BrokenRuleError(f"{status} came for {one_line(message_id)!r}, which was not SENT (rule 2)")
-        return before not in {_AWAITED, _FAILED, now}
+            raise BrokenRuleError(f"a second receipt settles {one_line(message_id)!r} (rule 2)")
+        if before in _UNSENT:
+            raise BrokenRuleError(f"{one_line(message_id)!r} arrived, and was not SENT before (rule 2)")
+        return now > before
 
     def _other(self, kind: str | None, seq: int, event: pb.Event) -> AdapterEvent | None:
         if kind == "typing":

@@ -116,8 +116,8 @@ class Running:
     async def end(self, limits: Limits, reason: str) -> None:
         """Ends it gently: asks it to, then insists. An attached one is only left alone.
 
-        Conversations are lost at once rather than run into the adapter's end, which might come as a fault: they
-        may go on over its next process.
+        Conversations are lost at once rather than run into the adapter's end, which might come as a fault:
+        they may go on over its next process.
         """
         self.link.lose(reason)
         if self._process is not None:
