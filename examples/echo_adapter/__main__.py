@@ -29,7 +29,7 @@ class EchoAdapter(Adapter[Settings]):
                 conversation.sent(item.message.id)
                 await conversation.reply(prefix + item.message.text, in_reply_to=item.message.id)
                 if not item.more:
-                    conversation.turn_complete()
+                    conversation.turn_complete(item.message.id)
 
 
 if __name__ == "__main__":

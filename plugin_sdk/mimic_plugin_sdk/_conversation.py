@@ -254,10 +254,15 @@ class Conversation(Generic[SettingsT]):
         if self._emits():
             self._outbox.add(_convert.typing_event(self._outbox.last_seq + 1))
 
-    def turn_complete(self) -> None:
-        """Tell that the agent has finished its turn. Only where the manifest declares `turn_complete`."""
+    def turn_complete(self, message_id: str = "") -> None:
+        """Tell that the agent has finished its turn.
+
+        Args:
+            message_id: The persona's last message of that turn, so that an answer that comes late does not end
+                the turn after it. Empty: the turn under way.
+        """
         if self._emits():
-            self._outbox.add(_convert.turn_complete_event(self._outbox.last_seq + 1))
+            self._outbox.add(_convert.turn_complete_event(self._outbox.last_seq + 1, message_id))
 
     def raw(
         self,

@@ -172,9 +172,10 @@ def typing_event(seq: int) -> bytes:
     return _typing.SerializeToString()
 
 
-def turn_complete_event(seq: int) -> bytes:
+def turn_complete_event(seq: int, message_id: str) -> bytes:
     """Make a TurnComplete."""
     _turn_complete_event.seq = seq
+    _turn_complete_event.turn_complete.message_id = message_id
     return _turn_complete.SerializeToString()
 
 

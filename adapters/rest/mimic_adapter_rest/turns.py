@@ -86,4 +86,4 @@ class Turns:
     def _complete(self) -> None:
         if self._open and not self._in_flight and not self._more:
             self._open = False
-            self._conversation.turn_complete()
+            self._conversation.turn_complete(self._message_id)
