@@ -207,6 +207,23 @@ async def test_nothing_of_a_conversation_is_left_when_opening_it_is_cancelled(ho
     assert await (await Chat.open(host, over)).say("hello") == "hello"
 
 
+async def test_an_adapter_that_dies_before_it_answers(hosts: Hosts) -> None:
+    host = hosts("good")
+    with pytest.raises(ConversationLost, match="exit code 8"):
+        await Chat.open(host, connection("good"), "crash")
+
+
+async def test_an_adapter_that_refuses(hosts: Hosts) -> None:
+    host = hosts("good")
+    with pytest.raises(FaultError) as caught:
+        await Chat.open(host, connection("good"), "refuses")
+    assert (caught.value.fault.source, caught.value.fault.reason) == (
+        FaultSource.ADAPTER,
+        "RESOURCE_EXHAUSTED",
+    )
+    assert status_of(host, "good").sessions == 0
+
+
 async def test_an_abandoned_conversation_goes_on_on_another_stream(hosts: Hosts) -> None:
     host, over = hosts("good"), connection("good")
     chat = await Chat.open(host, over)

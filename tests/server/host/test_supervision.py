@@ -205,6 +205,12 @@ async def test_lines_of_the_log_go_to_the_callback_and_to_followers(hosts: Hosts
     assert [line.message async for line in host.logs("good", follow=False, level="info")][-1] == "READY"
 
 
+async def test_what_an_adapter_in_go_prints_is_logged(hosts: Hosts) -> None:
+    host = hosts("stdio")
+    await host.start(["stdio"])
+    assert await logged(host, "stdio", "printed") == "printed"
+
+
 async def test_the_echo_example_runs_under_the_host() -> None:
     launch = Launch(environment={"MIMIC_PYTHON": sys.executable})
     async with PluginHost(directories=[ROOT / "examples/echo_adapter"], launch=launch, limits=QUICK) as host:

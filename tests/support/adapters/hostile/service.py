@@ -12,7 +12,7 @@ import grpc.aio
 from google.protobuf import json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from mimic.adapter.v1 import adapter_pb2, adapter_pb2_grpc, conversation_pb2
-from mimic.launch import grpc_controller_pb2, grpc_controller_pb2_grpc
+from mimic.launch import grpc_controller_pb2, grpc_controller_pb2_grpc, grpc_stdio_pb2, grpc_stdio_pb2_grpc
 
 from tests.support.adapters.hostile.status import abort
 from tests.support.adapters.hostile.talk import Talk
@@ -158,6 +158,14 @@ class Controller(grpc_controller_pb2_grpc.GRPCControllerServicer):
         return grpc_controller_pb2.Empty()
 
 
+class Stdio(grpc_stdio_pb2_grpc.GRPCStdioServicer):
+    """Hands on what the adapter prints, as adapters in Go do; so long as there is only this."""
+
+    async def StreamStdio(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        for channel in (grpc_stdio_pb2.StdioData.STDOUT, grpc_stdio_pb2.StdioData.STDERR):
+            yield grpc_stdio_pb2.StdioData(channel=channel, data=b"[INFO] printed\n")
+
+
 class RawConverse:
     """Registers handlers with a server; those of Converse take and give bytes, as garbage is no message."""
 
@@ -185,6 +193,8 @@ async def serve(behaviour: str, address: str, listening: Callable[[int], None], 
     registering: Any = RawConverse(server)
     adapter_pb2_grpc.add_AdapterServiceServicer_to_server(Adapter(behaviour), registering)
     health_pb2_grpc.add_HealthServicer_to_server(Health(), server)
+    if behaviour == "stdio":
+        grpc_stdio_pb2_grpc.add_GRPCStdioServicer_to_server(Stdio(), server)
     grpc_controller_pb2_grpc.add_GRPCControllerServicer_to_server(Controller(behaviour, over), server)
     if certificates:
         port = server.add_secure_port(address, credentials(certificates))
