@@ -39,6 +39,7 @@ check: $(READY) ## all that is checked without running Mimic: style, types, impo
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python proto/generate.py check
+	$(BIN)/python -m mimic_server.storage.check_migrations
 	@$(BIN)/python proto/generate.py image build/image.binpb
 	$(CACHES); $(BIN)/buf lint build/image.binpb
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import hop, many, sessions, spawn
+from tests.benchmarks import hop, journal, many, sessions, spawn
 from tests.benchmarks.measure import Figure
 
 OUT = Path("build/bench.json")
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[Sequence[Figure]]]] = {
     "scripted_sessions": sessions.measure_scripted,
     "thousand_sessions": many.measure,
     "adapter_spawn": spawn.measure,
+    "journal": journal.measure,
 }
 
 
