@@ -67,7 +67,12 @@ async def measure_by_model(
 
 def sentiment(text: str) -> float:
     """VADER's compound score of a text, from -1 to 1."""
-    score: float = _analyzer().polarity_scores(text[:MAX_CHARACTERS])["compound"]
+    return _score(text[:MAX_CHARACTERS])
+
+
+@functools.lru_cache(maxsize=2048)
+def _score(text: str) -> float:
+    score: float = _analyzer().polarity_scores(text)["compound"]
     return score
 
 

@@ -92,6 +92,8 @@ class _Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**kept, "PYTHONUTF8": "1"},
+            # Ctrl-C in a terminal is for the server, which may still want its scripts' answers.
+            process_group=0,
         )
         self._ready = False
 

@@ -34,6 +34,12 @@ _ABOUT: dict[Annoyance, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
 }
+_HAPPENED = {
+    Annoyance.RUDE: "The agent was rude",
+    Annoyance.REPEATED: "The agent asked for what it had been told",
+    Annoyance.SILENT: "There was no answer",
+    Annoyance.UNHELPFUL: "The answer was none",
+}
 _TIMES = re.compile(r"\b(once|one|twice|two|three|four|five|[1-9])\b", re.IGNORECASE)
 _NUMBERS = {"once": 1, "one": 1, "twice": 2, "two": 2, "three": 3, "four": 4, "five": 5}
 _MORE_THAN = re.compile(r"\bmore than\b|\bover\b", re.IGNORECASE)
@@ -67,6 +73,15 @@ def met(conditions: Sequence[str], counts: Counter[Annoyance], reply: str) -> st
         if wanted and 3 * len(wanted & said) >= 2 * len(wanted):
             return condition
     return None
+
+
+def met_because(condition: str, counts: Counter[Annoyance]) -> str:
+    """Why a condition is met, in one sentence."""
+    kind = about(condition)
+    if kind is None:
+        return "The agent's answer says so."
+    times = counts[kind]
+    return f"{_HAPPENED[kind]} {times} times." if times > 1 else f"{_HAPPENED[kind]} once."
 
 
 @functools.lru_cache(maxsize=1024)

@@ -22,12 +22,16 @@ from mimic_server.llm.scripted.reading import Kind, read
 
 _HOSTILE = -0.6
 """A message that VADER scores below this is taken for rude."""
-_MANNERS = re.compile(r"polite|rude|friendl|courte|respect|tone|insult|hostil|kind\b|manner", re.IGNORECASE)
+_MANNERS = re.compile(
+    r"\b(?:im)?polite|\brude|\b(?:un)?friendl|\bcourte|respect|\btone\b|insult|hostil|\bkind\b|\bmanner",
+    re.IGNORECASE,
+)
 _MEMORY = re.compile(
-    r"again|repeat|twice|forg[eo]t|remember|already (?:told|given|gave)|second time", re.IGNORECASE
+    r"\bagain\b|\brepeat|\btwice\b|\bforg[eo]t|\bremember|already (?:told|gave|given)|second time",
+    re.IGNORECASE,
 )
 _HELP = re.compile(
-    r"answer|resolv|help|solv|address|accura|correct|complet|useful|goal|request|satisf|respond",
+    r"answer|resolv|\bhelp|solv|\baddressed|accura|correct|\bcomplete|useful|\bgoal|request|satisf|respond",
     re.IGNORECASE,
 )
 _NEGATIVE = re.compile(
@@ -104,14 +108,16 @@ def _wanted(question: str) -> float:
 
 
 def _find(task: JudgementTask) -> _Finding:
-    question = task.question
-    if _MANNERS.search(question):
-        return _manners(task.lines)
-    if _MEMORY.search(question):
-        return _memory(task.lines)
-    if _HELP.search(question):
-        return _help(task.lines)
-    return _topic(question, task.lines)
+    """Looks at what the question names first; what follows is mostly how to count it."""
+    named = [
+        (match.start(), find)
+        for pattern, find in ((_MANNERS, _manners), (_MEMORY, _memory), (_HELP, _help))
+        if (match := pattern.search(task.question))
+    ]
+    if not named:
+        return _topic(task.question, task.lines)
+    _, find = min(named, key=lambda item: item[0])
+    return find(task.lines)
 
 
 def _manners(lines: Sequence[TranscriptLine]) -> _Finding:

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from mimic_server.domain.messages import Choice, ChoiceKind, Sender
 from mimic_server.llm.scripted import words
-from mimic_server.llm.scripted.conditions import Annoyance, about, met
+from mimic_server.llm.scripted.conditions import Annoyance, about, met, met_because
 from mimic_server.llm.scripted.facts import facts_of, stems
 from mimic_server.llm.scripted.reading import Kind, Reading, combined, read
 from mimic_server.simulation.tasks import Dialogue, Entry, PersonaTurn, PersonaTurnTask
@@ -95,12 +95,8 @@ class _Player:
         self._count(reading)
         condition = met(self._persona.stop_conditions, self._annoyed, text)
         if condition is not None:
-            return self._say(
-                self._pick(words.STOPS),
-                why="leaves: a stop condition is met",
-                stop="stop_condition",
-                on=condition,
-            )
+            why = met_because(condition, self._annoyed)
+            return self._say(self._pick(words.STOPS), why=why, stop="stop_condition", on=condition)
         return self._react(reading, text, choices)
 
     def _count(self, reading: Reading) -> None:
@@ -153,9 +149,11 @@ class _Player:
         if self._goal < len(self._persona.goals):
             return self._choice(choices) or self._say(opener, self._ask(), why=why)
         if not self._given_up:
-            return self._say(self._pick(words.GOODBYES), why="has all answers", stop="goals_reached")
+            why = f"{self._persona.name} has what was wanted."
+            return self._say(self._pick(words.GOODBYES), why=why, stop="goals_reached")
         on = f"gave up: {'; '.join(self._given_up)}"
-        return self._say(self._pick(words.GIVE_UPS), why="gives up", stop="stop_condition", on=on)
+        why = f"{MAX_TRIES} tries were not enough."
+        return self._say(self._pick(words.GIVE_UPS), why=why, stop="stop_condition", on=on)
 
     def _give_up(self) -> PersonaTurn:
         self._given_up.append(self._persona.goals[self._goal])
@@ -221,11 +219,12 @@ class _Player:
         for slot, value in self._facts.values.items():
             if value.lower() in lowered:
                 self._told.add(slot)
-        number = min(self._goal + 1, len(self._persona.goals))
+        if not stop:
+            why = f"Goal {self._goal + 1} of {len(self._persona.goals)}: {self._persona.name} {why}."
         return PersonaTurn.model_validate(
             {
                 "messages": (text,),
-                "reasoning": f"Goal {number} of {len(self._persona.goals)}: {self._persona.name} {why}.",
+                "reasoning": why,
                 "send_picture": picture,
                 "decision": "stop" if stop else "continue",
                 "stop_reason": stop,
