@@ -17,6 +17,7 @@ from mimic_server.rpc.convert import evaluations as convert_evaluations
 from mimic_server.rpc.convert import offsets, requests
 from mimic_server.rpc.convert import sessions as convert
 from mimic_server.rpc.convert.enums import SESSION_STATE
+from mimic_server.rpc.convert.offsets import fitting
 from mimic_server.services.sessions import SessionService
 
 _MESSAGES_A_PAGE = 200
@@ -85,9 +86,10 @@ class SessionServicer(SessionServiceServicer):
         size = requests.page(request.page_size, "", _MESSAGES_A_PAGE).size
         after = offsets.decode("messages", session_id, request.page_token)
         found = await self._sessions.messages(caller(), session_id, after_seq=after, limit=size + 1)
-        shown = found[:size]
-        token = offsets.encode("messages", session_id, shown[-1].seq) if len(found) > size else ""
-        return pb.ListMessagesResponse(messages=convert.messages(shown), next_page_token=token)
+        shown = fitting(map(convert.message, found[:size]))
+        more = len(found) > len(shown)
+        token = offsets.encode("messages", session_id, shown[-1].seq) if more else ""
+        return pb.ListMessagesResponse(messages=shown, next_page_token=token)
 
     async def ListRawPayloads(
         self, request: pb.ListRawPayloadsRequest, context: Context
@@ -96,10 +98,10 @@ class SessionServicer(SessionServiceServicer):
         size = requests.page(request.page_size, "", _MESSAGES_A_PAGE).size
         after = offsets.decode("raw", session_id, request.page_token)
         found = await self._sessions.raw(caller(), session_id, after=after, limit=size + 1)
-        token = offsets.encode("raw", session_id, after + size) if len(found) > size else ""
-        return pb.ListRawPayloadsResponse(
-            payloads=map(convert.raw_payload, found[:size]), next_page_token=token
-        )
+        shown = fitting(map(convert.raw_payload, found[:size]))
+        more = len(found) > len(shown)
+        token = offsets.encode("raw", session_id, after + len(shown)) if more else ""
+        return pb.ListRawPayloadsResponse(payloads=shown, next_page_token=token)
 
     async def ListResults(self, request: pb.ListResultsRequest, context: Context) -> pb.ListResultsResponse:
         results = await self._sessions.results(caller(), _session_id(request.session_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -16,6 +17,8 @@ from mimic_server.services.violations import under
 
 _MANIFEST_SECONDS = 5
 """How long an answer waits for an adapter that has never run, to know which settings are secrets."""
+_ASK_AGAIN_SECONDS = 10
+"""How long an adapter that did not tell is not asked again, so that a listing waits for it once."""
 
 
 class Connector:
@@ -24,6 +27,7 @@ class Connector:
     def __init__(self, adapters: Adapters) -> None:
         self._adapters = adapters
         self._schemas: dict[str, SecretSchema] = {}
+        self._silent_until: dict[str, float] = {}
 
     async def connect(self, connection: Connection, at: str) -> Connected:
         """Brings a connection up, or leaves it up.
@@ -79,10 +83,13 @@ class Connector:
         """What is secret in a channel's settings; everything, where the adapter cannot be asked."""
         manifest = next((s.manifest for s in self._adapters.statuses() if s.channel == channel), None)
         if manifest is None:
+            if time.monotonic() < self._silent_until.get(channel, 0):
+                return SecretSchema(None)
             try:
                 async with asyncio.timeout(_MANIFEST_SECONDS):
                     manifest = await self._adapters.manifest(channel)
             except (MimicError, TimeoutError):
+                self._silent_until[channel] = time.monotonic() + _ASK_AGAIN_SECONDS
                 return SecretSchema(None)
         key = manifest.settings_schema_json
         if key not in self._schemas:

@@ -1,14 +1,22 @@
-"""Page tokens of listings that are read by a position."""
+"""Pages of listings that are read by a position."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterable
+from typing import TypeVar
 from uuid import UUID
+
+from google.protobuf.message import Message
 
 from mimic_server.domain.errors import InvalidInputError
 
 _LARGEST = 2**63 - 1
+_PAGE_BYTES = 3 * 2**20
+"""A client takes an answer of 4 MiB unless it says otherwise."""
+
+ProtoT = TypeVar("ProtoT", bound=Message)
 
 
 def encode(kind: str, owner: UUID, position: int) -> str:
@@ -32,3 +40,15 @@ def decode(kind: str, owner: UUID, token: str) -> int:
     except (binascii.Error, ValueError):
         pass
     raise InvalidInputError.of("page_token", "is not one of this listing's")
+
+
+def fitting(protos: Iterable[ProtoT]) -> list[ProtoT]:
+    """The first of these that make an answer which every client takes; at least one, if there is one."""
+    found: list[ProtoT] = []
+    total = 0
+    for proto in protos:
+        total += proto.ByteSize()
+        if found and total > _PAGE_BYTES:
+            break
+        found.append(proto)
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from mimic.adapter.v1 import conversation_pb2, message_pb2
 from mimic.v1 import sessions_pb2 as pb
@@ -194,11 +193,6 @@ def message(domain: Message) -> pb.Message:
     )
     write_parts(domain.parts, proto.parts)
     return proto
-
-
-def messages(domain: Sequence[Message]) -> list[pb.Message]:
-    """Messages of a session."""
-    return [message(one) for one in domain]
 
 
 def raw_payload(domain: RawPayload) -> pb.RawPayload:
