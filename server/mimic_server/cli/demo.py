@@ -54,7 +54,14 @@ async def demo(console: Console, data_dir: Path) -> Exit:
                 report = await play(remote, plan, prepared, view)
     show_report(console, report)
     console.print()
-    console.print(f"The data lies in {data_dir}", highlight=False, markup=False)
+    command = sys.argv[0] if "/" in sys.argv[0] else "mimic"
+    for line in (
+        f"The data lies in {data_dir}. Next:",
+        f"  {command} --data-dir {data_dir} serve           # serves it; then, in another terminal:",
+        f"  {command} --data-dir {data_dir} sessions list   # its sessions, and `sessions --help` for more",
+        f"  {command} run plan.yaml       # your own agent: see README.md",
+    ):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     return Exit.PASSED if exit_of(report) is not Exit.INFRASTRUCTURE else Exit.INFRASTRUCTURE
 
 

@@ -12,6 +12,7 @@ from mimic.v1 import evaluations_pb2, runs_pb2, sessions_pb2
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 from rich.text import Text
 
 SLOW_MS = 2000
@@ -126,14 +127,16 @@ class RunView:
         self._seen.add(message.seq)
         from_persona = message.sender == evaluations_pb2.SENDER_PERSONA
         name = self._names.get(self._followed, "persona") if from_persona else "agent"
-        line = Text.assemble(
+        said = Text(message.text)
+        if not from_persona and (took := self._latency_ms(message)) is not None:
+            said.append(f"  {took / 1000:.2f} s", "bold yellow" if took > SLOW_MS else "dim")
+        head = Text.assemble(
             (f"{name[:14]:>14} ", "cyan" if from_persona else "green"),
             ("> " if from_persona else "< ", "dim"),
-            message.text.replace("\n", "\n" + " " * 17),
         )
-        if not from_persona and (took := self._latency_ms(message)) is not None:
-            line.append(f"  {took / 1000:.2f} s", "bold yellow" if took > SLOW_MS else "dim")
-        self._console.print(line, soft_wrap=not self._console.is_terminal)
+        row = Table.grid()
+        row.add_row(head, said)
+        self._console.print(row)
 
     def _latency_ms(self, message: sessions_pb2.Message) -> float | None:
         sent = self._sent.pop(message.turn, None)
