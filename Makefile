@@ -20,6 +20,9 @@ PYPROJECTS = proto/pyproject.toml plugin_sdk/pyproject.toml server/pyproject.tom
 CACHES = if [ ! -w "$${HOME:-/nonexistent}" ]; then \
 	export XDG_CACHE_HOME="$$PWD/build/cache" PIP_CACHE_DIR="$$PWD/build/cache/pip"; fi
 
+# The machine's own certificates, as pip uses them: a company's proxy may have its own.
+export UV_SYSTEM_CERTS = 1
+
 .PHONY: help
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z.]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
