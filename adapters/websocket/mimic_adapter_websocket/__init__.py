@@ -1,0 +1,1 @@
+"""Mimic's adapter for agents that are served over WebSocket."""
