@@ -7,7 +7,7 @@ from typing import Generic
 
 from mimic.adapter.v1.conversation_pb2 import Open, ReceiptStatus
 
-from mimic_plugin_sdk import _convert
+from mimic_plugin_sdk import _convert, _convert_event
 from mimic_plugin_sdk._connection import Connection, SettingsT
 from mimic_plugin_sdk._fault import Fault
 from mimic_plugin_sdk._items import ClosedBy, CloseReason, Item, PersonaFace, RawDirection, Resume
@@ -116,7 +116,7 @@ class Conversation(Generic[SettingsT]):
             raise RuntimeError("the conversation was opened before")
         self._ref = conversation_ref
         resumed = resumed and self.resume is not None
-        self._outbox.open_with(_convert.opened_frame(self._epoch, conversation_ref, resumed=resumed))
+        self._outbox.open_with(_convert_event.opened_frame(self._epoch, conversation_ref, resumed=resumed))
 
     def sent(self, message_id: str, *, time: WireTime | None = None) -> None:
         """Tell that a message of the persona left, and the channel took it.
@@ -127,7 +127,7 @@ class Conversation(Generic[SettingsT]):
             message_id: The message's id.
             time: When the last of its bytes left. None: now.
         """
-        self._receipt(message_id, _convert.SENT, time, None)
+        self._receipt(message_id, _convert_event.SENT, time, None)
 
     def delivered(self, message_id: str, *, time: WireTime | None = None) -> None:
         """Tell that a message of the persona reached the agent; after `sent`.
@@ -136,7 +136,7 @@ class Conversation(Generic[SettingsT]):
             message_id: The message's id.
             time: When the adapter learned of it. None: now.
         """
-        self._receipt(message_id, _convert.DELIVERED, time, None)
+        self._receipt(message_id, _convert_event.DELIVERED, time, None)
 
     def read_by_agent(self, message_id: str, *, time: WireTime | None = None) -> None:
         """Tell that the agent read a message of the persona; after `sent`.
@@ -145,7 +145,7 @@ class Conversation(Generic[SettingsT]):
             message_id: The message's id.
             time: When the adapter learned of it. None: now.
         """
-        self._receipt(message_id, _convert.READ, time, None)
+        self._receipt(message_id, _convert_event.READ, time, None)
 
     def failed(self, message_id: str, fault: Fault, *, time: WireTime | None = None) -> None:
         """Tell that a message of the persona was not sent. The conversation goes on.
@@ -155,7 +155,7 @@ class Conversation(Generic[SettingsT]):
             fault: Why, and whose fault it is.
             time: When the adapter learned of it. None: now.
         """
-        self._receipt(message_id, _convert.FAILED, time, fault)
+        self._receipt(message_id, _convert_event.FAILED, time, fault)
 
     async def reply(
         self,
@@ -192,7 +192,7 @@ class Conversation(Generic[SettingsT]):
         if not parts:
             raise ValueError("a message of the agent has no content")
         if self._emits():
-            event = _convert.message_event(
+            event = _convert_event.message_event(
                 outbox.last_seq + 1,
                 message_id,
                 parts,
@@ -252,17 +252,17 @@ class Conversation(Generic[SettingsT]):
         """Tell that the agent is typing; it extends the quiet time that ends the agent's turn."""
         await self._outbox.room()
         if self._emits():
-            self._outbox.add(_convert.typing_event(self._outbox.last_seq + 1))
+            self._outbox.add(_convert_event.typing_event(self._outbox.last_seq + 1))
 
     def turn_complete(self, message_id: str = "") -> None:
         """Tell that the agent has finished its turn.
 
         Args:
-            message_id: The persona's last message of that turn, so that an answer that comes late does not end
-                the turn after it. Empty: the turn under way.
+            message_id: The persona's last message of that turn, so that an answer that comes late does not
+                end the turn after it. Empty: the turn under way.
         """
         if self._emits():
-            self._outbox.add(_convert.turn_complete_event(self._outbox.last_seq + 1, message_id))
+            self._outbox.add(_convert_event.turn_complete_event(self._outbox.last_seq + 1, message_id))
 
     def raw(
         self,
@@ -298,7 +298,9 @@ class Conversation(Generic[SettingsT]):
             self._raw_dropped = 0
         payload = redacted_and_cut(payload, _RAW_BYTES)
         seq = self._outbox.last_seq + 1
-        event = _convert.raw_event(seq, direction, payload, time=time, label=redacted(label), fault=fault)
+        event = _convert_event.raw_event(
+            seq, direction, payload, time=time, label=redacted(label), fault=fault
+        )
         self._outbox.add(event)
 
     def offer_media(
@@ -344,7 +346,7 @@ class Conversation(Generic[SettingsT]):
         self, message_id: str, status: ReceiptStatus.ValueType, time: WireTime | None, fault: Fault | None
     ) -> None:
         if self._emits() and self._sends.allow(message_id, status):
-            event = _convert.receipt_event(self._outbox.last_seq + 1, message_id, status, time, fault)
+            event = _convert_event.receipt_event(self._outbox.last_seq + 1, message_id, status, time, fault)
             self._sends.note(message_id, status, event)
             self._outbox.add(event)
 
@@ -363,7 +365,7 @@ class Conversation(Generic[SettingsT]):
         await self._outbox.room()
         if self._emits():
             seq = self._outbox.last_seq + 1
-            event = _convert.edit_event(
+            event = _convert_event.edit_event(
                 seq, message_id, replaces, parts, first_byte=first_byte, last_byte=last_byte
             )
             self._outbox.add(event)
@@ -371,7 +373,7 @@ class Conversation(Generic[SettingsT]):
 
     def _tell_closed(self, by: ClosedBy | None, reason: str, fault: Fault | None) -> None:
         if self._emits():
-            self._outbox.add(_convert.closed_event(self._outbox.last_seq + 1, by, reason, fault))
+            self._outbox.add(_convert_event.closed_event(self._outbox.last_seq + 1, by, reason, fault))
             self._over = True
             self._end_items()
 

@@ -1,48 +1,27 @@
-"""Between the wire types of mimic.adapter.v1 and this SDK's own: with `_convert_message`, the one place."""
+"""Between the wire types of mimic.adapter.v1 and this SDK's own: what begins a session, and plain answers.
+
+With `_convert_message` and `_convert_event`, the one place that knows both.
+"""
 
 from collections.abc import Sequence
-from time import monotonic_ns, time_ns
 
-from mimic.adapter.v1 import adapter_pb2, conversation_pb2, message_pb2
-from mimic.adapter.v1.conversation_pb2 import ConverseResponse
+from mimic.adapter.v1 import adapter_pb2, conversation_pb2
 
 from mimic_plugin_sdk._connection import AgentSetting, ConnectionState, ConnectionStatus
-from mimic_plugin_sdk._convert_message import CHOICE_KINDS, MEDIA_KINDS, fill_parts
-from mimic_plugin_sdk._fault import Fault, FaultSource
-from mimic_plugin_sdk._items import ClosedBy, CloseReason, PersonaFace, RawDirection, Resume
+from mimic_plugin_sdk._convert_event import fault_text
+from mimic_plugin_sdk._convert_message import CHOICE_KINDS, MEDIA_KINDS
+from mimic_plugin_sdk._items import CloseReason, PersonaFace, Resume
 from mimic_plugin_sdk._manifest import Manifest, Mode
-from mimic_plugin_sdk._message import Part
-from mimic_plugin_sdk._redact import redacted, redacted_and_cut
-from mimic_plugin_sdk._wire_time import WireTime
 
-SENT = conversation_pb2.RECEIPT_STATUS_SENT
-DELIVERED = conversation_pb2.RECEIPT_STATUS_DELIVERED
-READ = conversation_pb2.RECEIPT_STATUS_READ
-FAILED = conversation_pb2.RECEIPT_STATUS_FAILED
-
-_FAULT_SOURCES = {
-    source: message_pb2.FaultSource.Value(f"FAULT_SOURCE_{source.name}") for source in FaultSource
-}
 _MODES = {mode: adapter_pb2.Mode.Value(f"MODE_{mode.name}") for mode in Mode}
 _STATES = {
     state: adapter_pb2.ConnectionState.Value(f"CONNECTION_STATE_{state.name}") for state in ConnectionState
-}
-_DIRECTIONS = {
-    RawDirection.TO_AGENT: conversation_pb2.RAW_DIRECTION_TO_AGENT,
-    RawDirection.FROM_AGENT: conversation_pb2.RAW_DIRECTION_FROM_AGENT,
 }
 _CLOSE_REASONS = {
     conversation_pb2.CLOSE_REASON_DONE: CloseReason.DONE,
     conversation_pb2.CLOSE_REASON_CANCELLED: CloseReason.CANCELLED,
     conversation_pb2.CLOSE_REASON_ABANDONED: CloseReason.ABANDONED,
 }
-_CLOSED_BY = {
-    ClosedBy.AGENT: conversation_pb2.CLOSED_BY_AGENT,
-    ClosedBy.PLATFORM: conversation_pb2.CLOSED_BY_PLATFORM,
-    None: conversation_pb2.CLOSED_BY_HOST,
-}
-# Faults travel in statuses, and those in metadata, of which peers take 8 KiB in all, percent signs included.
-_FAULT_TEXT_BYTES = 800
 
 # --- from the host -------------------------------------------------------------------------------------
 
@@ -69,174 +48,6 @@ def mode_from_wire(mode: int, modes: Sequence[Mode]) -> Mode | None:
     if mode == adapter_pb2.MODE_UNSPECIFIED:
         return modes[0]
     return next((one for one in modes if _MODES[one] == mode), None)
-
-
-# --- to the host: events, each as a serialized frame of its own ------------------------------------------
-
-
-def opened_frame(epoch: str, conversation_ref: str, *, resumed: bool) -> bytes:
-    """Make the frame with Opened, which has no number."""
-    frame = ConverseResponse()
-    opened = frame.events.add().opened
-    opened.epoch = epoch
-    opened.conversation_ref = conversation_ref
-    opened.resumed = resumed
-    return frame.SerializeToString()
-
-
-def receipt_event(
-    seq: int,
-    message_id: str,
-    status: conversation_pb2.ReceiptStatus.ValueType,
-    time: WireTime | None = None,
-    fault: Fault | None = None,
-) -> bytes:
-    """Make a receipt; time None: now."""
-    frame = ConverseResponse()
-    event = frame.events.add()
-    event.seq = seq
-    receipt = event.receipt
-    receipt.message_id = message_id
-    receipt.status = status
-    _fill_time(receipt.time, time)
-    if fault is not None:
-        fill_fault(receipt.fault, fault)
-    return frame.SerializeToString()
-
-
-def renumbered(seq: int, event: bytes) -> bytes:
-    """Make an event again under another number."""
-    frame = ConverseResponse.FromString(event)
-    frame.events[0].seq = seq
-    return frame.SerializeToString()
-
-
-def message_event(
-    seq: int,
-    message_id: str,
-    content: str | Sequence[Part],
-    *,
-    first_byte: WireTime | None,
-    last_byte: WireTime | None,
-    in_reply_to: str = "",
-) -> bytes:
-    """Make a message of the agent; first_byte None: now; last_byte None: with the first."""
-    frame = ConverseResponse()
-    event = frame.events.add()
-    event.seq = seq
-    said = event.message
-    message = said.message
-    message.id = message_id
-    if in_reply_to:
-        message.in_reply_to = in_reply_to
-    if isinstance(content, str):
-        message.parts.add().text.text = content
-    else:
-        fill_parts(message, content)
-    _fill_time(said.first_byte, first_byte)
-    if last_byte is not None:
-        _fill_time(said.last_byte, last_byte)
-    return frame.SerializeToString()
-
-
-def edit_event(
-    seq: int,
-    message_id: str,
-    replaces: str,
-    content: str | Sequence[Part],
-    *,
-    first_byte: WireTime | None,
-    last_byte: WireTime | None,
-) -> bytes:
-    """Make an edit of an earlier message of the agent, or without content a deletion; times as above."""
-    frame = ConverseResponse.FromString(
-        message_event(seq, message_id, content or (), first_byte=first_byte, last_byte=last_byte)
-    )
-    message = frame.events[0].message.message
-    message.replaces = replaces
-    message.deleted = not content
-    return frame.SerializeToString()
-
-
-_typing = ConverseResponse()
-_typing_event = _typing.events.add()
-_typing_event.typing.SetInParent()
-_turn_complete = ConverseResponse()
-_turn_complete_event = _turn_complete.events.add()
-_turn_complete_event.turn_complete.SetInParent()
-
-
-def typing_event(seq: int) -> bytes:
-    """Make an AgentTyping."""
-    _typing_event.seq = seq
-    return _typing.SerializeToString()
-
-
-def turn_complete_event(seq: int, message_id: str) -> bytes:
-    """Make a TurnComplete."""
-    _turn_complete_event.seq = seq
-    _turn_complete_event.turn_complete.message_id = message_id
-    return _turn_complete.SerializeToString()
-
-
-def raw_event(
-    seq: int,
-    direction: RawDirection,
-    payload: str,
-    *,
-    time: WireTime | None,
-    label: str,
-    fault: Fault | None,
-) -> bytes:
-    """Make a Raw from what was redacted already; time None: now."""
-    frame = ConverseResponse()
-    event = frame.events.add()
-    event.seq = seq
-    raw = event.raw
-    raw.direction = _DIRECTIONS[direction]
-    raw.payload = payload
-    _fill_time(raw.time, time)
-    raw.label = label
-    if fault is not None:
-        fill_fault(raw.fault, fault)
-    return frame.SerializeToString()
-
-
-def closed_event(seq: int, by: ClosedBy | None, reason: str, fault: Fault | None) -> bytes:
-    """Make a Closed; by None: the host asked."""
-    frame = ConverseResponse()
-    event = frame.events.add()
-    event.seq = seq
-    closed = event.closed
-    closed.by = _CLOSED_BY[by]
-    closed.reason = redacted(reason)
-    if fault is not None:
-        fill_fault(closed.fault, fault)
-    return frame.SerializeToString()
-
-
-def _fill_time(wire: message_pb2.WireTime, time: WireTime | None) -> None:
-    if time is None:
-        wire.wall_unix_nanos = time_ns()
-        wire.monotonic_nanos = monotonic_ns()
-        return
-    wire.wall_unix_nanos = time.wall_unix_nanos
-    wire.monotonic_nanos = time.monotonic_nanos
-    if time.clock_id:
-        wire.clock_id = time.clock_id
-
-
-def fill_fault(wire: message_pb2.Fault, fault: Fault) -> None:
-    """Write a fault, secrets redacted."""
-    wire.source = _FAULT_SOURCES[fault.source]
-    wire.reason = fault.reason
-    wire.message = fault_text(fault.message)
-    wire.remedy = fault_text(fault.remedy)
-
-
-def fault_text(text: str) -> str:
-    """Return a fault's text as it may leave: secrets redacted, and cut."""
-    return redacted_and_cut(text, _FAULT_TEXT_BYTES)
 
 
 # --- to the host: answers -------------------------------------------------------------------------------

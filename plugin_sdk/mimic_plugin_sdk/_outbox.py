@@ -24,6 +24,7 @@ class Outbox:
         "_reader",
         "_unbounded",
         "_waiting",
+        "acked",
         "ended",
         "last_seq",
     )
@@ -45,6 +46,8 @@ class Outbox:
         self._unbounded = False
         self.last_seq = 0
         """Number of the newest event."""
+        self.acked = 0
+        """Number of the newest event that was forgotten."""
         self.ended = False
         """True: nothing will be added."""
 
@@ -129,6 +132,7 @@ class Outbox:
         count = seq - self.acked
         if count <= 0 or count > len(kept):
             return
+        self.acked = seq
         if count == len(kept):
             kept.clear()
         else:
@@ -138,11 +142,6 @@ class Outbox:
             self._wake()
         if self._waiting and not self.full:
             self._let_in()
-
-    @property
-    def acked(self) -> int:
-        """Number of the newest event that was forgotten."""
-        return self.last_seq - len(self._pending) - len(self._kept)
 
     @property
     def settled(self) -> bool:

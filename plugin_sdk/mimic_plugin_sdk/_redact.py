@@ -1,9 +1,8 @@
 """Keeps the secrets of connections out of everything that leaves the process for people to read."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from enum import Enum
 from typing import Any
 
 from pydantic import BaseModel
@@ -26,7 +25,7 @@ def add_secrets(settings: object) -> None:
     add_values(_secrets_in(settings))
 
 
-def add_values(values: "Iterator[str]") -> None:
+def add_values(values: Iterable[str]) -> None:
     """Redact some texts from now on.
 
     Args:
@@ -80,24 +79,21 @@ def _forms(value: str) -> set[str]:
 
 
 def _secrets_in(value: Any) -> Iterator[str]:
-    # An enum's member leads to its class, and that back to the member.
-    if value is None or isinstance(value, str | bytes | int | float | Enum):
-        return
     reveal = getattr(value, "get_secret_value", None)
     if callable(reveal):
         secret = reveal()
-        if isinstance(secret, bytes):
-            yield secret.decode(errors="replace")
-        else:
-            yield str(secret)
-    elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _secrets_in(one)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for one in value:
-            yield from _secrets_in(one)
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from _secrets_in(getattr(value, field.name))
-    elif isinstance(value, BaseModel):
-        yield from _secrets_in(dict(value))
+        yield secret.decode(errors="replace") if isinstance(secret, bytes) else str(secret)
+    else:
+        for inner in _inside(value):
+            yield from _secrets_in(inner)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    if isinstance(value, list | tuple | set | frozenset):
+        return value
+    if is_dataclass(value):
+        return (getattr(value, field.name) for field in fields(value))
+    # Anything else is no place for a secret, and may lead in circles, as an enum's member does.
+    return dict(value).values() if isinstance(value, BaseModel) else ()

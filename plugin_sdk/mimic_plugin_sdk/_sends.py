@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from mimic.adapter.v1.conversation_pb2 import ReceiptStatus
 
-from mimic_plugin_sdk._convert import DELIVERED, FAILED, READ, SENT
+from mimic_plugin_sdk._convert_event import DELIVERED, FAILED, READ, SENT
 
 _SETTLING = (SENT, FAILED)
 _logger = logging.getLogger("mimic_plugin_sdk")

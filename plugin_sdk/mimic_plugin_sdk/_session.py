@@ -9,7 +9,7 @@ from typing import Any
 from grpc import StatusCode
 from mimic.adapter.v1 import conversation_pb2 as pb
 
-from mimic_plugin_sdk import _convert, _log
+from mimic_plugin_sdk import _convert, _convert_event, _log
 from mimic_plugin_sdk._adapter import Adapter
 from mimic_plugin_sdk._connection import Connection
 from mimic_plugin_sdk._conversation import ID_BYTES, Conversation
@@ -127,7 +127,7 @@ class Session(Conversation[Any]):
         if not self._outbox.rewind(last_seq):
             return False
         if opened:
-            self._outbox.open_with(_convert.opened_frame(self._epoch, self._ref or "", resumed=True))
+            self._outbox.open_with(_convert_event.opened_frame(self._epoch, self._ref or "", resumed=True))
         return True
 
     def fail_unseen(self, message_ids: list[str]) -> None:
@@ -185,12 +185,12 @@ class Session(Conversation[Any]):
     def _take_send(self, send: pb.Send) -> Failure | None:
         wire = send.message
         message_id = wire.id
-        if not 0 < len(message_id.encode()) <= ID_BYTES:
+        if not message_id or (len(message_id) > ID_BYTES // 4 and len(message_id.encode()) > ID_BYTES):
             text = f"the id of a message has 1 to {ID_BYTES} bytes"
             return refused(StatusCode.INVALID_ARGUMENT, "MESSAGE_ID_INVALID", text)
         if not self._sends.accept(message_id):
             for event in self._sends.told(message_id):
-                self._outbox.add(_convert.renumbered(self._outbox.last_seq + 1, event))
+                self._outbox.add(_convert_event.renumbered(self._outbox.last_seq + 1, event))
             return None
         if len(self._inbox) >= _MOST_WAITING_ITEMS:
             text = f"{_MOST_WAITING_ITEMS} items wait for the adapter"

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from grpc import StatusCode
 
-from mimic_plugin_sdk._convert import fault_text
+from mimic_plugin_sdk._convert_event import fault_text
 from mimic_plugin_sdk._errors import (
     CredentialsRefused,
     FaultError,

@@ -1,9 +1,13 @@
 """What an adapter writes to its log, and what never reaches it."""
 
 import re
+from dataclasses import dataclass
 
 import pytest
 from mimic.adapter.v1 import adapter_pb2
+from mimic_plugin_sdk import MediaKind
+from mimic_plugin_sdk._redact import add_secrets, redacted
+from pydantic import BaseModel, SecretBytes, SecretStr
 
 from tests.plugin_sdk.host import conversing, launched
 
@@ -74,6 +78,33 @@ async def test_a_secret_is_redacted_wherever_it_would_leave(text: str) -> None:
     assert "[redacted]" in everything
     assert "with + every" not in everything
     assert "tok" not in raws[1].payload
+
+
+async def test_secrets_are_found_wherever_settings_hold_them() -> None:
+    class Inner(BaseModel):
+        key: SecretStr
+        kind: MediaKind = MediaKind.IMAGE
+
+    @dataclass
+    class Plain:
+        token: SecretStr
+
+    class Settings(BaseModel):
+        inner: Inner
+        listed: list[SecretStr]
+        raw: SecretBytes
+        plain: Plain
+
+    add_secrets(
+        Settings(
+            inner=Inner(key=SecretStr("in-a-model")),
+            listed=[SecretStr("in-a-list")],
+            raw=SecretBytes(b"as-bytes"),
+            plain=Plain(SecretStr("in-a-dataclass")),
+        )
+    )
+    text = redacted("in-a-model in-a-list as-bytes in-a-dataclass in the open")
+    assert text == "[redacted] [redacted] [redacted] [redacted] in the open"
 
 
 async def test_the_agents_author_is_told_the_secret_on_purpose() -> None:

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from mimic.adapter.v1.conversation_pb2 import ConverseResponse
-from mimic_plugin_sdk._convert import opened_frame, turn_complete_event
+from mimic_plugin_sdk._convert_event import opened_frame, turn_complete_event
 from mimic_plugin_sdk._outbox import Outbox
 
 
