@@ -1,6 +1,7 @@
 """Requests, filled in from templates."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote_plus
@@ -10,7 +11,7 @@ from yarl import URL
 
 from mimic_adapter_rest.checking import Checking
 from mimic_adapter_rest.link import Request
-from mimic_adapter_rest.settings import RestSettings
+from mimic_adapter_rest.settings import HEADER_NAME, RestSettings
 from mimic_adapter_rest.templates import (
     HEADER,
     JSON,
@@ -179,7 +180,10 @@ class Headers:
             **{f"secret_headers.{name}": s.get_secret_value() for name, s in settings.secret_headers.items()},
         }
         for field, value in values.items():
-            if field.partition(".")[2].lower() in _OWN_HEADERS:
+            _, dot, name = field.partition(".")
+            if dot and not re.fullmatch(HEADER_NAME, name):
+                checking.note(field, "is no name of a header")
+            if name.lower() in _OWN_HEADERS:
                 checking.note(field, "is set by the adapter itself")
             if set(value) & _CONTROL:
                 checking.note(field, "has a control character, such as the end of a line")
@@ -224,7 +228,7 @@ class HealthForm:
         """
         self.strict = bool(settings.health_path)
         """Whether the answer has to be 2xx."""
-        method = "GET" if self.strict else "HEAD"
+        method = "GET" if self.strict else "OPTIONS"
         url = address.base if address.is_dynamic else address.below(settings.health_path, {})
         self.request = Request(method, url, headers.constant, b"")
         """The request."""

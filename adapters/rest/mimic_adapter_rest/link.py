@@ -165,7 +165,7 @@ class Link:
     ) -> tuple[aiohttp.ClientResponse, bool]:
         """Send a request, and wait for the head of its answer.
 
-        A connection that cannot be made is tried twice more: nothing has left then.
+        A connection that is refused at once is tried twice more: nothing has left then.
 
         Args:
             request: The request.
@@ -195,7 +195,7 @@ class Link:
                     raise FaultError(self.lost(error, request, fresh=body.fresh)) from None
                 if body.begun:
                     raise NotSentError(faults.not_sent(error, request.label)) from None
-                if tries < _RETRIES and isinstance(error, aiohttp.ClientConnectorError | TimeoutError):
+                if tries < _RETRIES and isinstance(error, aiohttp.ClientConnectorError):
                     await asyncio.sleep(_BACKOFF_SECONDS * 4**tries)
                     tries += 1
                     continue

@@ -29,7 +29,9 @@ Role = Literal["agent", "persona", "typing", "end"]
 of earlier turns; a sign that the agent is typing, or that it ends the conversation."""
 Method = Literal["POST", "PUT", "PATCH", "GET"]
 Header = Annotated[str, Field(max_length=8192)]
-HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", max_length=256)]
+HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+"""What RFC 9110 calls a token."""
+HeaderName = Annotated[str, Field(pattern=HEADER_NAME, max_length=256)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
 
 
@@ -104,7 +106,7 @@ class StreamEvent(_Settings):
         ),
     )
     closes: bool = Field(default=False, description="The message under way is whole with this event.")
-    done: str = Field("", description="Path whose match ends the answer; `$` always does.")
+    done: str = Field("", description="Path whose true match ends the answer; `$` always does.")
     error: str = Field("", description="Path to an error of the agent's; a match other than null is a fault.")
     ended: str = Field("", description="Path whose true match ends the conversation.")
 
@@ -199,10 +201,10 @@ class RestSettings(_Settings):
     secret_query: dict[str, SecretStr] = Field(
         default_factory=dict, description="Query parameters that are secret, as they are."
     )
-    headers: dict[HeaderName, Header] = Field(
+    headers: dict[str, Header] = Field(
         default_factory=dict, description="Templates of headers; values are made safe for a header."
     )
-    secret_headers: dict[HeaderName, SecretStr] = Field(
+    secret_headers: dict[str, SecretStr] = Field(
         default_factory=dict, description="Headers that are secret, as they are."
     )
     body: str = Field(

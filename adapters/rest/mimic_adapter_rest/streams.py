@@ -139,7 +139,7 @@ class Assembler:
             heard += self._close(self._newest if name is None else name)
         if rule.ended is not None and rule.ended.holds(data):
             self.ended = True
-        if rule.done is not None and rule.done.first(data) not in (None, False):
+        if rule.done is not None and (rule.done.source == "$" or rule.done.holds(data)):
             heard += self._finish()
         return heard
 
