@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mimic_server.domain.errors import InvalidInputError
 from mimic_server.domain.evaluations import Method, Metric
@@ -118,6 +118,7 @@ def fault(read: Callable[[str], object], source: str) -> ValueError | None:
     return None
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("ab01()[]{}|*+?.\\^$-:<>=!PQEdpLué,"), max_size=30))
 def test_every_wrong_regex_has_a_place(source: str) -> None:
     error = fault(Pattern, source)
@@ -126,6 +127,7 @@ def test_every_wrong_regex_has_a_place(source: str) -> None:
         assert error.problem
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_a_script_or_has_a_fault(source: str) -> None:
     error = fault(check_script, source)

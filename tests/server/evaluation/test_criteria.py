@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mimic_server.domain.errors import InvalidInputError
 from mimic_server.domain.evaluations import Metric, PassCriteria, Verdict
@@ -106,6 +106,7 @@ def parsed_or_none(texts: Sequence[str], metric: Metric) -> Criteria | None:
         return None
 
 
+@settings(deadline=None)
 @given(st.data(), st.sampled_from(list(Metric)))
 def test_no_value_is_without_a_verdict(data: st.DataObject, metric: Metric) -> None:
     texts = [data.draw(st.just("") | comparisons(metric)) for _ in range(3)]
@@ -120,6 +121,7 @@ def test_no_value_is_without_a_verdict(data: st.DataObject, metric: Metric) -> N
         assert parsed.verdict(value) is (first or (FAIL if texts[0] else PASS))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.sampled_from(list(Metric)))
 def test_any_text_is_read_or_refused(text: str, metric: Metric) -> None:
     parsed = parsed_or_none((text, "", text), metric)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mimic_server.domain.evaluations import Aggregate, EvaluationSpec, Method, Metric, ResultStatus, Verdict
 from mimic_server.domain.messages import Sender, Transcript, Usage
@@ -109,6 +109,7 @@ async def test_judges_all_in_order_and_some_at_once() -> None:
     assert await evaluate_all([], TALK, model) == ()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_an_agents_words_cannot_leave_their_line(text: str) -> None:
     lines = transcript("Hi", text).lines
@@ -154,6 +155,7 @@ async def test_the_scripted_judge_is_swayed_by_nothing_either() -> None:
     assert (judgement.verdict, judgement.evidence) == (Verdict.FAIL, (2,))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.sampled_from(list(Aggregate)))
 def test_aggregates_lie_between_least_and_most(values: list[float], how: Aggregate) -> None:
     value = aggregated(values, how)

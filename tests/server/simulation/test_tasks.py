@@ -6,7 +6,7 @@ import itertools
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mimic_server.domain.messages import (
     Choice,
@@ -90,6 +90,7 @@ def test_an_answer_that_is_missing_is_told() -> None:
     assert "has not answered" in prompt(talk, 2)[-1][1]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_every_line_of_the_agents_is_marked(text: str) -> None:
     talk = Dialogue(ANN, "Northwind", can_take_choices=True)

@@ -10,7 +10,7 @@ import zlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mimic_server.domain.adapters import Capabilities
 from mimic_server.domain.messages import Choice, ChoiceTaken, Media, Sender, Text
@@ -100,6 +100,7 @@ def test_slips_happen_as_often_as_they_should() -> None:
     assert {len(kind) for kind in kinds} == {7, 8, 9}
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200), st.integers(0, 1000))
 def test_slips_are_safe_for_every_script(text: str, seed: int) -> None:
     slipped = with_typos(text, 1.0, random.Random(seed))
@@ -109,6 +110,7 @@ def test_slips_are_safe_for_every_script(text: str, seed: int) -> None:
     assert re.findall(r"\d", slipped) == re.findall(r"\d", text)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text(min_size=1, max_size=150), min_size=1, max_size=4),
     st.integers(0, 2**63 - 1),
@@ -163,6 +165,7 @@ def test_pictures() -> None:
     assert len(typed(dumb, "Look", send_picture=True)) == 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_a_picture_is_a_real_png(seed: int) -> None:
     data = picture(random.Random(seed))
