@@ -74,7 +74,7 @@ class SessionServicer(SessionServiceServicer):
         self, request: pb.WatchSessionRequest, context: Context
     ) -> AsyncIterator[pb.WatchSessionResponse]:
         session_id = _session_id(request.session_id)
-        after = requests.not_negative(request.after_seq, "after_seq")
+        after = requests.position(request.after_seq, "after_seq")
         async with closing(self._sessions.watch(caller(), session_id, after)) as events:
             async for seq, item in events:
                 yield _event(seq, item)

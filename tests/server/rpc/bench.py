@@ -8,7 +8,6 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -274,9 +273,9 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, settings: RpcSettings | None = None) -> AsyncIterator[Bench]:
+async def running(database_url: str, settings: RpcSettings | None = None) -> AsyncIterator[Bench]:
     """Runs a server."""
-    storage = await SqlStorage.open(f"sqlite:///{folder / 'mimic.db'}")
+    storage = await SqlStorage.open(database_url)
     adapters, model, feed = BenchAdapters(), ListedModel(answers), Feed()
     orchestrator = EmbeddedOrchestrator(storage.leases)
     services = services_on(storage, adapters, model, orchestrator, feed)

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from tests.server.rpc.bench import Bench, Client, running
+from tests.server.storage.conftest import url
+
+__all__ = ["url"]
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    async with running(tmp_path) as bench:
+async def bench(url: str) -> AsyncIterator[Bench]:
+    async with running(url) as bench:
         yield bench
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -170,8 +169,8 @@ async def test_a_watcher_that_goes_away_leaves_nothing_behind(api: Client, bench
     assert not bench.server._state._streams
 
 
-async def test_calls_above_the_limit_are_refused(tmp_path: Path) -> None:
-    async with running(tmp_path, RpcSettings(max_calls=1, max_request_bytes=2000)) as bench:
+async def test_calls_above_the_limit_are_refused(url: str) -> None:
+    async with running(url, RpcSettings(max_calls=1, max_request_bytes=2000)) as bench:
         stream = await watched(bench.admin)
         with refused(Code.RESOURCE_EXHAUSTED, reason="TOO_MANY_CALLS") as refusal:
             await bench.admin.agents.ListAgents(agents_pb2.ListAgentsRequest())

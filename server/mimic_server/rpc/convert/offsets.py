@@ -11,8 +11,8 @@ from uuid import UUID
 from google.protobuf.message import Message
 
 from mimic_server.domain.errors import InvalidInputError
+from mimic_server.rpc.convert.requests import MAX_POSITION
 
-_LARGEST = 2**63 - 1
 _PAGE_BYTES = 3 * 2**20
 """A client takes an answer of 4 MiB unless it says otherwise."""
 
@@ -35,7 +35,7 @@ def decode(kind: str, owner: UUID, token: str) -> int:
     try:
         text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode("ascii")
         told_kind, told_owner, position = text.split(" ")
-        if told_kind == kind and told_owner == str(owner) and 0 <= int(position) <= _LARGEST:
+        if told_kind == kind and told_owner == str(owner) and 0 <= int(position) <= MAX_POSITION:
             return int(position)
     except (binascii.Error, ValueError):
         pass

@@ -24,6 +24,7 @@ EnumT = TypeVar("EnumT")
 
 MAX_PAGE_SIZE = 1000
 MAX_REQUEST_ID_CHARS = 128
+MAX_POSITION = 2**31 - 1
 MAX_NAME_CHARS = 200
 _UUID_CHARS = 36
 _EXACT_INTEGERS = 2**53
@@ -69,10 +70,10 @@ def request_id(text: str) -> str:
     return text
 
 
-def not_negative(number: int, field: str) -> int:
-    """A position. Raises InvalidInputError."""
-    if number < 0:
-        raise InvalidInputError.of(field, "is below 0")
+def position(number: int, field: str) -> int:
+    """A position in a session. Raises InvalidInputError where no session has one."""
+    if not 0 <= number <= MAX_POSITION:
+        raise InvalidInputError.of(field, "is no position in a session")
     return number
 
 
