@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -62,6 +63,14 @@ async def test_drafts_evaluations_of_every_method(agent: AgentSpec) -> None:
     assert {spec.metric for spec in drafts} == set(Metric)
     fewer = (await ScriptedModel().answer(evaluations_task(agent, 5))).value.evaluations
     assert fewer == drafts[:5]
+
+
+async def test_drafts_no_evaluation_twice() -> None:
+    taken: tuple[str, ...] = ()
+    for _ in range(4):
+        task = dataclasses.replace(evaluations_task(), drafted_names=taken)
+        taken += tuple(spec.name for spec in (await ScriptedModel().answer(task)).value.evaluations)
+    assert len(set(taken)) == len(taken) == 32
 
 
 async def converse(persona: PersonaSpec, number: int, seed: int) -> Sequence[Message]:

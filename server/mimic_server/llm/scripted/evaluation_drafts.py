@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from mimic_server.domain.evaluations import Aggregate, EvaluationSpec, Method, Metric, PassCriteria, Severity
 from mimic_server.llm.scripted.topics import Topic, topics_of
 from mimic_server.simulation.drafts import EvaluationDrafts, EvaluationDraftsTask
@@ -58,8 +60,12 @@ def draft_evaluations(task: EvaluationDraftsTask) -> EvaluationDrafts:
     """An agent's evaluations, the most important first: the same for the same task."""
     text = f"{task.agent.name}. {task.agent.description} {task.options.instructions}"
     taken = {name.casefold() for name in task.drafted_names}
-    drafts = [spec for spec in _drafts(topics_of(text)) if spec.name.casefold() not in taken]
-    return EvaluationDrafts(evaluations=tuple(drafts[: max(task.options.evaluations, 1)]))
+    drafts = _drafts(topics_of(text))
+    fresh = [spec for spec in drafts if spec.name.casefold() not in taken]
+    if not fresh:
+        number = next(n for n in itertools.count(2) if f"{drafts[0].name} ({n})".casefold() not in taken)
+        fresh = [spec.model_copy(update={"name": f"{spec.name} ({number})"}) for spec in drafts]
+    return EvaluationDrafts(evaluations=tuple(fresh[: max(task.options.evaluations, 1)]))
 
 
 def _drafts(topics: frozenset[Topic]) -> list[EvaluationSpec]:

@@ -173,7 +173,6 @@ def draft_persona(task: PersonaDraftTask) -> PersonaSpec:
         "subject": _subject(task.agent.description, draws),
     }
     role = roles[task.index % len(roles)] if roles else _general(task.index)
-    frustrations, stops = role.frustrations, role.stops
     return PersonaSpec(
         name=person.name,
         age=person.age,
@@ -181,10 +180,10 @@ def draft_persona(task: PersonaDraftTask) -> PersonaSpec:
         location=person.location,
         background=role.background.format_map(values),
         goals=tuple(goal.format_map(values) for goal in role.goals),
-        frustrations=frustrations,
+        frustrations=role.frustrations,
         typing_style=role.style,
         sample_phrases=tuple(phrase.format_map(values) for phrase in role.phrases),
-        stop_conditions=stops,
+        stop_conditions=role.stops,
         simulation_tags=role.tags,
     )
 
