@@ -83,7 +83,9 @@ class _Method:
         try:
             request = self.request_type.FromString(raw)
         except DecodeError:
-            raise InvalidInputError.of("", f"the bytes are no {self.request_type.DESCRIPTOR.name}") from None
+            raise InvalidInputError.of(
+                "request", f"the bytes are no {self.request_type.DESCRIPTOR.name}"
+            ) from None
         # A text with a NUL has it in the bytes too; few requests have one there.
         if b"\0" in raw:
             refuse_nul(request)
