@@ -11,7 +11,7 @@ from mimic_plugin_sdk import _convert, _convert_event
 from mimic_plugin_sdk._connection import Connection, SettingsT
 from mimic_plugin_sdk._fault import Fault
 from mimic_plugin_sdk._items import ClosedBy, CloseReason, Item, PersonaFace, RawDirection, Resume
-from mimic_plugin_sdk._media import INLINE_BYTES, Offers
+from mimic_plugin_sdk._media import Offers
 from mimic_plugin_sdk._message import Media, MediaKind, Part
 from mimic_plugin_sdk._outbox import Outbox
 from mimic_plugin_sdk._redact import redacted, redacted_and_cut
@@ -188,7 +188,7 @@ class Conversation(Generic[SettingsT]):
             first_byte = first_byte or WireTime.now()
             await outbox.room()
         message_id = self._checked_id(id)
-        parts = content if isinstance(content, str) else self._parts(content)
+        parts = content if isinstance(content, str) else self._offers.fitted(content)
         if not parts:
             raise ValueError("a message of the agent has no content")
         if self._emits():
@@ -227,7 +227,7 @@ class Conversation(Generic[SettingsT]):
         Raises:
             ValueError: There is no content, or an id is empty or too long.
         """
-        parts = content if isinstance(content, str) else self._parts(content)
+        parts = content if isinstance(content, str) else self._offers.fitted(content)
         if not parts:
             raise ValueError("an edit of the agent has no content")
         return await self._replace(id, replaces, parts, first_byte, last_byte)
@@ -324,12 +324,8 @@ class Conversation(Generic[SettingsT]):
         Returns:
             A part for `reply`: with the bytes inline up to 1 MiB, otherwise with a media_id.
         """
-        if isinstance(source, bytes):
-            size_bytes = size_bytes or len(source)
-            if len(source) <= INLINE_BYTES:
-                return Media(kind=kind, mime_type=mime_type, name=name, size_bytes=size_bytes, data=source)
-        media_id = self._offers.add(source)
-        return Media(kind=kind, mime_type=mime_type, name=name, size_bytes=size_bytes, media_id=media_id)
+        described = Media(kind=kind, mime_type=mime_type, name=name, size_bytes=size_bytes)
+        return self._offers.offered(source, described)
 
     def closed(self, by: ClosedBy = ClosedBy.AGENT, reason: str = "", *, fault: Fault | None = None) -> None:
         """Tell that the agent or the platform ended the conversation. Ends the iteration; nothing follows.
@@ -395,16 +391,3 @@ class Conversation(Generic[SettingsT]):
         if len(message_id) > ID_BYTES // 4 and len(message_id.encode()) > ID_BYTES:
             raise ValueError(f"a message's id has more than {ID_BYTES} bytes: {message_id[:40]!r}...")
         return message_id
-
-    def _parts(self, content: Part | Sequence[Part]) -> Sequence[Part]:
-        parts = content if isinstance(content, Sequence) else (content,)
-        if any(isinstance(part, Media) and part.data and len(part.data) > INLINE_BYTES for part in parts):
-            parts = [self._outlined(part) for part in parts]
-        return parts
-
-    def _outlined(self, part: Part) -> Part:
-        if not isinstance(part, Media) or part.data is None:
-            return part
-        return self.offer_media(
-            part.data, kind=part.kind, mime_type=part.mime_type, name=part.name, size_bytes=part.size_bytes
-        )
