@@ -330,6 +330,8 @@ class Conversation(Generic[SettingsT]):
     def closed(self, by: ClosedBy = ClosedBy.AGENT, reason: str = "", *, fault: Fault | None = None) -> None:
         """Tell that the agent or the platform ended the conversation. Ends the iteration; nothing follows.
 
+        What has no receipt yet is told as not sent: settle before what may have left.
+
         Args:
             by: Who ended it.
             reason: One line for people. Empty: nothing to add.

@@ -227,6 +227,9 @@ class Session(Conversation[Any]):
 
     def closed(self, by: ClosedBy = ClosedBy.AGENT, reason: str = "", *, fault: Fault | None = None) -> None:
         if not self._over:
+            for message_id in list(self._sends.missing()):
+                text = "the conversation ended before the message was sent"
+                self.failed(message_id, fault or Fault(FaultSource.CHANNEL, "CONVERSATION_ENDED", text))
             super().closed(by, reason, fault=fault)
             self._timers.append(self._loop.call_later(CLOSING_SECONDS, self._cancel_author))
 

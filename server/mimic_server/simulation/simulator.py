@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mimic_server.domain.adapters import Capabilities
-from mimic_server.domain.messages import Message, Stop, Usage
+from mimic_server.domain.messages import NO_USAGE, Message, Stop, Usage
 from mimic_server.domain.ports import LanguageModel
 from mimic_server.domain.sessions import Session
 from mimic_server.simulation.tasks import Dialogue, Entry, PersonaTurnTask
-from mimic_server.simulation.typing_style import PlannedMessage, plan
+from mimic_server.simulation.typing_style import PlannedMessage, lets_turn_pass, plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,8 @@ class UserSimulator:
             FaultError: A SIMULATOR fault.
         """
         options = self._session.options
+        if lets_turn_pass(self._dialogue, seed=self._session.seed, attempt=attempt, turn=turn):
+            return SimulatedTurn((), None, NO_USAGE)
         task = PersonaTurnTask(self._dialogue, turn, options.max_turns, self._session.seed, attempt)
         answer = await self._model.answer(task)
         messages = plan(

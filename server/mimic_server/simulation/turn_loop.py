@@ -56,6 +56,9 @@ REOPEN_LIMIT_SECONDS = 60.0
 REPEATABLE = frozenset({FaultSource.ADAPTER, FaultSource.CHANNEL, FaultSource.MIMIC})
 """Faults after which another attempt may go better. The agent's are what we look for; the simulator tried."""
 
+OVERTAKEN = "CONVERSATION_ENDED"
+"""Reason of a receipt that says that the conversation's end overtook the message: nothing went wrong."""
+
 _STOPS = {
     StopKind.GOALS_REACHED: TerminationReason.GOALS_REACHED,
     StopKind.STOP_CONDITION: TerminationReason.STOP_CONDITION,
@@ -488,7 +491,7 @@ class TurnLoop:
             await self._take(conversation, events)
         self._awaiting = False
         self._silent_turns = 0 if self._taking.spoke else self._silent_turns + 1
-        if unsettled := self._unsettled():
+        if self._closed is None and (unsettled := self._unsettled()):
             channel = self._recorder.session.channel
             message = f"the {channel} adapter never told whether message {unsettled[0].seq} was sent"
             raise AttemptFailedError(Fault(FaultSource.ADAPTER, "NO_RECEIPT", message), self._unknown())
@@ -532,7 +535,8 @@ class TurnLoop:
                 message = self._recorder.message(event.message_id)
                 if message is not None and _later(event.status, message.receipt):
                     batch.updated[message.id] = self._recorder.with_receipt(message, event)
-                    batch.fault = event.fault or batch.fault
+                    if event.fault is not None and event.fault.reason != OVERTAKEN:
+                        batch.fault = event.fault
             case TypingEvent():
                 self._taking.typing(self._time())
                 self._on_typing()

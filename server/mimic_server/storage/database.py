@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ class Database:
     def __init__(self, address: str, pool_size: int) -> None:
         """Makes the engine, which has not connected yet. Raises InvalidInputError."""
         found = parse_address(address)
+        self._ends: set[asyncio.Future[None]] = set()
         self.path = found if isinstance(found, Path) else None
         """The database's file. None: it is not SQLite."""
         options: dict[str, Any] = {}
@@ -166,8 +168,16 @@ class Database:
             return (0, 0)
         return found.st_dev, found.st_ino
 
+    async def finishing(self, end: Coroutine[Any, Any, None]) -> None:
+        """Sees something through even if the caller is cancelled meanwhile; `close` waits for it."""
+        task = asyncio.ensure_future(end)
+        self._ends.add(task)
+        task.add_done_callback(self._ends.discard)
+        await asyncio.shield(task)
+
     async def close(self) -> None:
-        """Closes all connections."""
+        """Closes all connections, once what is being finished is."""
+        await asyncio.gather(*self._ends, return_exceptions=True)
         await self.engine.dispose()
 
 

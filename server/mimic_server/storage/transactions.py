@@ -73,7 +73,7 @@ class Transaction:
     ) -> None:
         if self._connection is not None:
             # Shielded: a caller that is cancelled now must not leave the database locked.
-            await asyncio.shield(self._end(self._connection, commit=error is None))
+            await self.database.finishing(self._end(self._connection, commit=error is None))
 
     async def _end(self, connection: AsyncConnection, *, commit: bool) -> None:
         try:

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -444,3 +445,30 @@ async def test_a_restarted_adapter_numbers_its_events_anew() -> None:
     assert (attempt.epoch, attempt.epoch_from) == ("epoch-2", 6)
     assert stage.texts()[-5:] == ["back", "4", "you said: 4", "5", "you said: 5"]
     assert all(m.receipt is ReceiptStatus.SENT for m in stage.journal.messages if m.sender is Sender.PERSONA)
+
+
+async def test_a_message_that_the_agents_goodbye_overtook_is_no_fault() -> None:
+    async def agent(conversation: LocalConversation, message: OutgoingMessage) -> None:
+        if message.more:
+            conversation.sent(message)
+            conversation.reply("bye")
+        else:
+            conversation.failed(message, Fault(FaultSource.CHANNEL, "CONVERSATION_ENDED", "it was over"))
+            conversation.hang_up(reason="the agent left")
+
+    stage = Stage(LocalAdapters(agent), lambda _: says("thanks", "bye"))
+    ending = await stage.play()
+    assert (ending.reason, ending.fault) == (TerminationReason.AGENT_ENDED, None)
+    assert len(stage.session.attempts) == 1
+
+
+async def test_a_turn_that_the_persona_lets_pass_costs_no_model_call() -> None:
+    stage = Stage(LocalAdapters(), lambda task: says(str(task.turn)), max_turns=6, seed=4)
+    style = stage.session.persona.typing_style.model_copy(update={"silence_rate": 0.5})
+    persona = stage.session.persona.model_copy(update={"typing_style": style})
+    stage.session = replace(stage.session, persona=persona)
+    await stage.play()
+    spoken = {m.turn for m in stage.journal.messages if m.sender is Sender.PERSONA}
+    assert stage.session.turns == 6
+    assert 0 < len(spoken) < 6
+    assert {task.turn for task in stage.model.tasks} == spoken

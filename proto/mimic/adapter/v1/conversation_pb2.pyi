@@ -566,7 +566,9 @@ class Receipt(_message.Message):
 
     @_builtins.property
     def fault(self) -> _message_pb2.Fault:
-        """Set with FAILED: why, and whose fault it is."""
+        """Set with FAILED: why, and whose fault it is. The reason CONVERSATION_ENDED says that the conversation's end
+        overtook the message: nothing went wrong.
+        """
 
     def __init__(
         self,
