@@ -20,6 +20,7 @@ from mimic_adapter_rest.templates import (
     Filled,
     TemplateFaultError,
     for_content_type,
+    for_header,
 )
 
 _OWN_HEADERS = {"content-length", "transfer-encoding", "connection", "host"}
@@ -163,9 +164,7 @@ class Headers:
             fixed["Authorization"] = f"Bearer {settings.token.get_secret_value()}"
         for name, secret in settings.secret_headers.items():
             fixed[name] = secret.get_secret_value()
-        if settings.message_id_header:
-            template = Filled("{{ message_id }}", HEADER, {"message_id"})
-            self._dynamic.append((settings.message_id_header, template))
+        self._id_header = settings.message_id_header
         self._fixed = CIMultiDictProxy(fixed)
         self._with_body = fixed.copy()
         self._with_body.setdefault("Content-Type", settings.content_type)
@@ -212,6 +211,8 @@ class Headers:
         for name, template in self._dynamic:
             if value := template.fill(values):
                 headers[name] = value
+        if self._id_header and (message_id := values["message_id"]):
+            headers[self._id_header] = for_header(message_id)
         return headers
 
 

@@ -187,6 +187,7 @@ class Link:
                     request.url,
                     data=body,
                     headers=request.headers,
+                    skip_auto_headers=() if request.body else ("Content-Type",),
                     allow_redirects=False,
                     trace_request_ctx=body,
                 )
@@ -201,7 +202,8 @@ class Link:
                     continue
                 raise NotSentError(self._unreachable(error)) from None
             body.has_left()
-            self.well()
+            if response.status < 400:
+                self._well()
             return response, body.fresh
 
     async def read(self, response: aiohttp.ClientResponse, request: Request, *, fresh: bool) -> bytes:
@@ -242,11 +244,6 @@ class Link:
             error, request.label, fresh=fresh, silence_seconds=self.settings.timeout_seconds
         )
 
-    def well(self) -> None:
-        """Note that the agent answers."""
-        if self._connection.status.state is not ConnectionState.READY:
-            self._connection.set_state(ConnectionState.READY)
-
     def refused(self, reason: str, remedy: str) -> None:
         """Note that the agent refuses the credentials.
 
@@ -255,6 +252,10 @@ class Link:
             remedy: What would help.
         """
         self._connection.set_state(ConnectionState.BAD_CREDENTIALS, reason, remedy)
+
+    def _well(self) -> None:
+        if self._connection.status.state is not ConnectionState.READY:
+            self._connection.set_state(ConnectionState.READY)
 
     def _unreachable(self, error: Exception) -> Fault:
         fault = faults.not_connected(error, self._where)

@@ -114,7 +114,10 @@ class StreamEvent(_Settings):
 class Stream(_Settings):
     """How to read an answer that comes in events: server-sent ones, or lines of JSON."""
 
-    kind: str = Field("", description="Path to an event's kind. Empty: the name of the server-sent event.")
+    kind: str = Field(
+        "",
+        description="Path to an event's kind. Empty, or where it finds none: the server-sent event's name.",
+    )
     events: dict[str, StreamEvent] = Field(
         default_factory=dict, description="What events mean, by kind; `*` is any other. Others are left out."
     )

@@ -110,7 +110,8 @@ class Assembler:
             raise AnswerError("AGENT_NOT_JSON", "with an event whose data is not JSON", event.data) from None
         if self._note is not None:
             self._note(data)
-        kind = event.name if shape.kind is None else str(shape.kind.first(data))
+        told = shape.kind.first(data) if shape.kind is not None else None
+        kind = event.name if told is None else str(told)
         rule = shape.rules.get(kind) or shape.rules.get(ANY)
         return [] if rule is None else self._apply(rule, data, at)
 

@@ -36,6 +36,15 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else str(value)
 
 
+def for_header(value: Any) -> str:
+    """Return a value as a header may hold it: percent-encoded what it may not, above all the end of a line.
+
+    Args:
+        value: The value.
+    """
+    return quote(_plain(value), safe=_HEADER_SAFE)
+
+
 def _inside_string(value: Any) -> _Done:
     return _Done(encode_basestring(_plain(value))[1:-1])
 
@@ -59,8 +68,8 @@ PATH = _environment(lambda value: quote(_plain(value), safe=""))
 """Values are percent-encoded, slashes too."""
 FORM = _environment(lambda value: quote_plus(_plain(value)))
 """Values are encoded as in a form."""
-HEADER = _environment(lambda value: quote(_plain(value), safe=_HEADER_SAFE))
-"""What a header may not hold is percent-encoded, above all the end of its line."""
+HEADER = _environment(for_header)
+"""Values become what `for_header` makes of them."""
 
 
 def for_content_type(content_type: str) -> ImmutableSandboxedEnvironment:

@@ -158,6 +158,7 @@ async def test_other_methods(rest: Rest, method: str) -> None:
             assert turn.kinds == ["receipt", "message", "turn_complete"]
         received = await agent.received(2)
     assert [one.line for one in received] == [f"{method} /chat?say=hi HTTP/1.1"] * 2
+    assert "content-type" not in received[0].headers
     # What aiohttp would repeat by itself never meets a kept connection.
     assert len({one.connection for one in received}) == (1 if method == "PATCH" else 2)
 
