@@ -70,7 +70,7 @@ class RequestForm:
             TemplateFaultError: A template cannot be filled in.
         """
         path = self._path.fill(values) if self._path is not None else ""
-        body = self._body.fill(values).encode() if self._body is not None else b""
+        body = self._body.fill(values).encode(errors="replace") if self._body is not None else b""
         return Request(
             self._method, self._address.below(path, values), self._headers.fill(values, body=bool(body)), body
         )

@@ -51,12 +51,8 @@ class Path:
             DataError: The data is too deep.
         """
         if self._first is not None:
-            for key in self._first:
-                try:
-                    data = data[key]
-                except (KeyError, IndexError, TypeError):
-                    return []
-            return [data]
+            found = _walk(data, self._first)
+            return [] if found is _NOWHERE else [found]
         return [match for way in self._ways for match in way.all(data)]
 
     def first(self, data: Any) -> Any:
@@ -95,6 +91,18 @@ class Path:
 _NOWHERE = object()
 
 
+def _walk(data: Any, keys: Sequence[Key]) -> Any:
+    for key in keys:
+        # A text has an index too, in Python alone.
+        if isinstance(data, str):
+            return _NOWHERE
+        try:
+            data = data[key]
+        except (KeyError, IndexError, TypeError):
+            return _NOWHERE
+    return data
+
+
 class _Way:
     """One of a path's alternatives: plain steps, then what takes the library."""
 
@@ -121,12 +129,7 @@ class _Way:
         self.rest = _environment.compile(f"${rest}") if rest else None
 
     def start(self, data: Any) -> Any:
-        for key in self.keys:
-            try:
-                data = data[key]
-            except (KeyError, IndexError, TypeError):
-                return _NOWHERE
-        return data
+        return _walk(data, self.keys)
 
     def all(self, data: Any) -> Sequence[Any]:
         data = self.start(data)

@@ -207,7 +207,7 @@ class ReplyReader:
     def _card(self, card: Any) -> Card:
         texts = self.card_text.all(card) if self.card_text is not None else ()
         text = "\n".join(text for text in texts if isinstance(text, str))
-        return Card(text, _word(self.card_type, card), json.dumps(card, ensure_ascii=False)[:_CARD_CHARS])
+        return Card(text, _word(self.card_type, card), json.dumps(card)[:_CARD_CHARS])
 
     def _missing(self, path: Path, data: Any) -> AnswerError:
         return AnswerError("AGENT_REPLY_MISSING", f"with nothing at {path.source}", written(data))
@@ -222,12 +222,27 @@ def written(value: Any) -> str:
     Args:
         value: Data of an answer.
     """
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return mended(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def mended(text: str) -> str:
+    """Return a text that is Unicode: JSON can hold the halves of a character, together or apart.
+
+    Args:
+        text: A text of an answer.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _text(value: Any) -> str:
     """Return a text, or a number as one. Returns "" for anything else."""
-    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+    if isinstance(value, str):
+        return mended(value)
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
 
 
 def _word(path: Path | None, data: Any) -> str:

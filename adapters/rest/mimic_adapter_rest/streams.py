@@ -9,7 +9,7 @@ from mimic_plugin_sdk import Text, WireTime
 
 from mimic_adapter_rest.decoders import Event
 from mimic_adapter_rest.paths import Path
-from mimic_adapter_rest.replies import AnswerError, ReplyReader, Said, written
+from mimic_adapter_rest.replies import AnswerError, ReplyReader, Said, mended, written
 
 ANY = "*"
 
@@ -123,7 +123,9 @@ class Assembler:
         """
         if self._shape.tells_its_end and not self.done:
             so_far = "".join(piece for draft in self._drafts.values() for piece in draft.pieces)
-            raise AnswerError("AGENT_ANSWER_CUT", "with a stream that ended before the answer did", so_far)
+            raise AnswerError(
+                "AGENT_ANSWER_CUT", "with a stream that ended before the answer did", mended(so_far)
+            )
         return self._finish()
 
     def _apply(self, rule: Rule, data: Any, at: WireTime) -> list[Heard]:
@@ -177,7 +179,7 @@ class Assembler:
             self._newest = None
         if draft is None:
             return []
-        text = "".join(draft.pieces)
+        text = mended("".join(draft.pieces))
         markup = self._reader.markup
         if draft.key is not None:
             self._told.add(draft.key)

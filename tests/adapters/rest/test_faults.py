@@ -62,6 +62,8 @@ AGENT_FAULTS: list[tuple[str, Play, str, str]] = [
         'nothing at $.reply: {"answer": "hi"}',
     ),
     ("no text", answer(200, b'{"reply": {"a": 1}}'), "AGENT_REPLY_MISSING", "an object at $.reply"),
+    ("half a character", answer(500, rb'{"error": "\ud83d"}'), "AGENT_HTTP_STATUS", r"\ud83d"),
+    ("half a character in JSON", answer(200, rb'{"error": "\ud83d"}'), "AGENT_ERROR", "\ufffd"),
     ("error", answer(200, b'{"error": {"code": 7}}'), "AGENT_ERROR", 'an error: {"code": 7}'),
     ("too large", answer(200, _TOO_LONG), "AGENT_ANSWER_TOO_LARGE", "more than 1500 bytes"),
     ("closed at once", close(), "AGENT_NO_ANSWER", "closed without an answer"),

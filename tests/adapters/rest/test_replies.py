@@ -27,6 +27,8 @@ def contents(data: Any, **reply: Any) -> list[Any]:
         ({"reply": ""}, []),
         ({"reply": None}, []),
         ({"reply": []}, []),
+        ({"reply": "\ud83d\ude00"}, ["\U0001f600"]),
+        ({"reply": "a\ud83db"}, ["a\ufffdb"]),
     ],
 )
 def test_texts(data: Any, texts: list[str]) -> None:

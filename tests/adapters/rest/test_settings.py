@@ -1,14 +1,18 @@
 """Settings that cannot work are refused, each fault with its field and where in it."""
 
 import json
+import re
 import subprocess
 import sys
 from typing import Any
 
 import pytest
+from mimic_adapter_rest.presets import with_preset
+from mimic_adapter_rest.profile import compile_profile
 from mimic_adapter_rest.settings import RestSettings
 
 from tests.adapters.rest.hosting import Rest
+from tests.support.processes import ROOT
 
 _URL = "http://127.0.0.1:8700/chat"
 
@@ -70,6 +74,18 @@ async def test_a_secret_stays_out_of_what_is_told(rest: Rest) -> None:
     token = "token of the tests\n"
     found = await rest.refusal(url=_URL, token=token, body="{{ nothing }}")
     assert token.strip() not in str(found)
+
+
+def test_the_examples_of_the_readme_are_settings() -> None:
+    readme = (ROOT / "adapters/rest/README.md").read_text("utf-8")
+    examples = re.findall(r"(?:^    .*\n)+", readme, re.MULTILINE)
+    assert examples
+    for example in examples:
+        left = example.strip()
+        while left:
+            given, end = json.JSONDecoder().raw_decode(left)
+            left = left[end:].strip()
+            compile_profile(with_preset(RestSettings.model_validate(given)))
 
 
 def test_secrets_are_marked_in_the_schema() -> None:

@@ -70,6 +70,13 @@ def test_a_whole_message_takes_the_place_of_its_deltas() -> None:
     assert stream.take("message", messages=[{"text": "more"}]) == [("more", 2, 5)]
 
 
+def test_a_character_that_comes_in_halves() -> None:
+    stream = Stream()
+    stream.take("delta", text="\ud83d")
+    stream.take("delta", text="\ude00")
+    assert stream.take("over", over=True) == [("\U0001f600", 1, 2)]
+
+
 def test_what_no_rule_names_is_left_out_unread() -> None:
     notes: list[Any] = []
     stream = Stream(notes, kind="", done_data="over")
