@@ -67,6 +67,9 @@ class OpenAIModel:
             ),
         )
 
+        # Whole, since the package would parse and join it three times over for each call.
+        self._url = f"{str(self._client.base_url).rstrip('/')}/chat/completions"
+
     @property
     def name(self) -> str:
         return self._model
@@ -101,7 +104,7 @@ class OpenAIModel:
     async def _completion(self, task: Task[Any], prompt: Sequence[ChatMessage]) -> _Completion:
         try:
             response = await self._client.post(
-                "/chat/completions",
+                self._url,
                 cast_to=httpx2.Response,
                 content=_body(self._model, task.name, task.answer_type, prompt),
             )
