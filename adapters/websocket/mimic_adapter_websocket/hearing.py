@@ -213,23 +213,19 @@ class Hearing:
         key = said.id if len(said.id) <= _ID_BYTES and len(said.id.encode()) <= _ID_BYTES else ""
         first, last = heard.first_byte, heard.last_byte
         replaces = said.replaces if said.replaces in self._told else ""
+        edit_id = key if replaces else ""
         if key:
             content = hash(said.content)
             if (known := self._told.get(key)) is not None:
                 if known == content:
                     return  # said again, as after a resume
-                replaces = key
-            self._told[replaces or key] = content
+                replaces, edit_id = key, ""
+            self._told[key] = content
         if replaces:
-            await conversation.edit(replaces, said.content, first_byte=first, last_byte=last)
-        else:
-            await conversation.reply(
-                said.content,
-                id=key,
-                first_byte=first,
-                last_byte=last,
-                in_reply_to=said.in_reply_to[:_ID_BYTES],
-            )
+            await conversation.edit(replaces, said.content, id=edit_id, first_byte=first, last_byte=last)
+            return
+        answered = said.in_reply_to[:_ID_BYTES]
+        await conversation.reply(said.content, id=key, first_byte=first, last_byte=last, in_reply_to=answered)
 
     async def _tell_typing(self, at: WireTime) -> None:
         if self._opened and at.monotonic_nanos - self._typed >= _TYPING_NANOS:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import resource
+import socket
 import ssl
 from types import SimpleNamespace
 from typing import Any
@@ -68,15 +69,16 @@ class NotWrittenError(Exception):
 class Socket:
     """One socket that is open."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, settings: WebSocketSettings) -> None:
+    def __init__(self, opened: aiohttp.ClientWebSocketResponse, settings: WebSocketSettings) -> None:
         """Make one.
 
         Args:
-            socket: The client's.
+            opened: The client's.
             settings: The connection's settings.
         """
-        self._socket = socket
-        self._write = socket.send_bytes if settings.binary else None
+        self._socket = opened
+        self._raw = opened.get_extra_info("socket")
+        self._write = opened.send_bytes if settings.binary else None
         self._max_frame_bytes = settings.max_frame_bytes
         self._write_seconds = settings.timeout_seconds
         self.silence_seconds = settings.silence_seconds
@@ -142,9 +144,20 @@ class Socket:
             raise SocketLost(f"the connection broke while a frame was being written: {error}") from None
 
     async def close(self) -> None:
-        """Close it, and wait for the agent to close its side, for a while."""
-        with contextlib.suppress(aiohttp.ClientError, OSError):
-            await self._socket.close()
+        """Close it, and wait for the agent to do so too, for a while; whoever receives gets SocketLost."""
+        try:
+            async with asyncio.timeout(2 * _CLOSE_SECONDS):
+                await self._socket.close()
+        except (aiohttp.ClientError, OSError):
+            pass  # a timeout included: what follows needs nobody's help
+        finally:
+            self.drop()
+
+    def drop(self) -> None:
+        """Let it go at once. What the agent has not read yet would keep it open for ever."""
+        if self._raw is not None:
+            with contextlib.suppress(OSError):
+                self._raw.shutdown(socket.SHUT_RDWR)
 
 
 class Link:
@@ -198,7 +211,7 @@ class Link:
         try:
             # The client counts the time for connecting and for each piece of the answer, not for all pieces.
             async with asyncio.timeout(2 * settings.connect_timeout_seconds):
-                socket = await self._session.ws_connect(
+                opened = await self._session.ws_connect(
                     handshake.url,
                     headers=handshake.headers,
                     protocols=handshake.subprotocols,
@@ -210,7 +223,7 @@ class Link:
             raise self.failed(error) from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self.failed(faults.not_opened(error, self._where)) from None
-        return Socket(socket, settings)
+        return Socket(opened, settings)
 
     def well(self) -> None:
         """Note that the agent takes conversations."""

@@ -30,6 +30,19 @@ from mimic_adapter_websocket.templates import Filled, TemplateFaultError
 from mimic_adapter_websocket.turns import Turns
 
 
+class SendUnknownError(FaultError):
+    """It is not known whether a message left: neither SENT nor FAILED would be true, so the call ends."""
+
+    def __init__(self, error: Exception) -> None:
+        """Say why.
+
+        Args:
+            error: What happened while it was written.
+        """
+        message = f"it is not known whether a message reached the agent: {error}".rstrip(": ")
+        super().__init__(faults.channel("SEND_UNKNOWN", message))
+
+
 class Saying:
     """One conversation's side towards the agent: each message leaves once, or not at all."""
 
@@ -78,7 +91,7 @@ class Saying:
             item: What it is.
 
         Raises:
-            FaultError: It is not known whether a message left.
+            SendUnknownError: It is not known whether a message left.
         """
         if isinstance(item, Send):
             self._put(item)
@@ -103,7 +116,7 @@ class Saying:
         """Send what can be sent now.
 
         Raises:
-            FaultError: It is not known whether a message left.
+            SendUnknownError: It is not known whether a message left.
         """
         if self._flushing:
             return
@@ -169,12 +182,14 @@ class Saying:
         except NotWrittenError as error:
             self.socket = None
             if begun:
-                raise _unknown(error) from None
+                socket.drop()
+                raise SendUnknownError(error) from None
             self._queue.extendleft(reversed(batch))
             return
         except SocketLost as error:
             self.socket = None
-            raise _unknown(error) from None
+            socket.drop()
+            raise SendUnknownError(error) from None
         finally:
             self.written.set()
         at = WireTime.now()
@@ -226,11 +241,6 @@ class Saying:
         except (NotWrittenError, SocketLost):
             return  # whoever reads from it sees that too
         self._hearing.raw(RawDirection.TO_AGENT, text, label=label)
-
-
-def _unknown(error: Exception) -> FaultError:
-    message = f"it is not known whether a message reached the agent: {error}".rstrip(": ")
-    return FaultError(faults.channel("SEND_UNKNOWN", message))
 
 
 def _unsayable(message: Message) -> Fault | None:

@@ -24,7 +24,7 @@ from mimic_adapter_websocket.hearing import Hearing
 from mimic_adapter_websocket.hello import Greeter
 from mimic_adapter_websocket.link import Link, Socket, SocketBroken, SocketClosed, SocketLost
 from mimic_adapter_websocket.profile import Again, Profile
-from mimic_adapter_websocket.saying import Saying
+from mimic_adapter_websocket.saying import Saying, SendUnknownError
 from mimic_adapter_websocket.settings import Closing, Ping, WebSocketSettings
 from mimic_adapter_websocket.templates import TemplateFaultError
 from mimic_adapter_websocket.turns import Turns
@@ -96,12 +96,13 @@ class Talk:
         self._hearing = Hearing(conversation, profile, link.excerpts, self._values, turns)
         self._saying = Saying(conversation, profile, self._values, turns, self._hearing)
         self._over = False
+        self._leaving = False
 
     async def run(self) -> None:
         """Hold it to its end.
 
         Raises:
-            FaultError: It cannot begin.
+            FaultError: It cannot begin, or it is not known whether a message left.
         """
         resume = self._conversation.resume
         if resume is not None and not self._may_resume(resume):
@@ -126,11 +127,14 @@ class Talk:
                 if resume is None:
                     await self._await_greeting()
                 self._hearing.opens(resumed=resume is not None)
-                await self._follow()
+                async for item in self._conversation:
+                    await self._saying.take(item)
+                await self._leave()
                 for task in tasks:
                     task.cancel()
         finally:
-            await self._leave()
+            if self._saying.socket is not None:
+                self._saying.socket.drop()
 
     def _may_resume(self, resume: Resume) -> bool:
         again = self._profile.again
@@ -154,23 +158,17 @@ class Talk:
             except TimeoutError:
                 return
 
-    async def _follow(self) -> None:
-        """Do what the host says, to the end."""
-        try:
-            async for item in self._conversation:
-                await self._saying.take(item)
-        except FaultError as error:
-            self._fail(error.fault)
-
     async def _leave(self) -> None:
+        """Close the socket, while the other task still reads from it what the agent says meanwhile."""
         saying = self._saying
         saying.stop()
         message = "the conversation was closed before the message was sent"
         saying.fail(Fault(FaultSource.MIMIC, "CLOSED_BEFORE_SENT", message))
-        if saying.socket is not None:
+        self._leaving = True
+        if (socket := saying.socket) is not None:
             if not self._over:
                 await saying.post(self._profile.bye)
-            await saying.socket.close()
+            await socket.close()
 
     def _fail(self, fault: Fault) -> None:
         """End the conversation by a fault."""
@@ -179,7 +177,7 @@ class Talk:
         self._end(by, fault.message, fault)
 
     def _end(self, by: ClosedBy, reason: str, fault: Fault | None = None) -> None:
-        if not self._over:
+        if not self._over and not self._leaving:
             self._over = True
             self._hearing.opens()
             self._hearing.spoke.set()
@@ -221,19 +219,16 @@ class Talk:
 
     async def _listen(self, socket: Socket) -> None:
         """Take frames until the conversation is over, over as many sockets as that takes."""
-        current: Socket | None = socket
-        while current is not None:
-            try:
-                lost = await self._read_to_end(current)
+        try:
+            while (lost := await self._read_to_end(socket)) is not None:
                 self._saying.socket = None
-                await current.close()
-                current = await self._reconnect(lost) if lost is not None else None
-                if current is not None:
-                    self._saying.socket = current
-                    await self._saying.flush()
-            except FaultError as error:
-                self._fail(error.fault)
-                return
+                socket.drop()
+                self._saying.socket = socket = await self._reconnect(lost)
+                await self._saying.flush()
+        except SendUnknownError:
+            raise
+        except FaultError as error:
+            self._fail(error.fault)
 
     async def _read_to_end(self, socket: Socket) -> Fault | None:
         """Take frames until the socket ends. Returns why, where the conversation is not over with it.
@@ -244,6 +239,8 @@ class Talk:
         try:
             await self._read(socket)
         except SocketLost as error:
+            if self._over or self._leaving:
+                return None
             return faults.channel("CONNECTION_LOST", f"the connection to the agent was lost: {error}")
         except SocketBroken as error:
             self._hearing.raw(RawDirection.FROM_AGENT, "", fault=error.fault)
