@@ -41,14 +41,22 @@ class Control:
         self.task: asyncio.Task[Any] | None = None
         self.ended = asyncio.Event()
         self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
         self._change: Callable[[dict[str, Any]], Awaitable[Session]] | None = None
 
     def attach(self, change: Callable[[dict[str, Any]], Awaitable[Session]]) -> None:
         """Says how the session's row is changed now that it has a single writer."""
         self._change = change
+        self._settled.set()
+
+    def end(self) -> None:
+        """Nothing works on the session any more."""
+        self.ended.set()
+        self._settled.set()
 
     async def request(self, changes: dict[str, Any]) -> Session | None:
-        """Changes fields of the session's row. Returns None if nobody here owns the row."""
+        """Changes fields of the session's row, once it has a single writer. Returns None if it got none."""
+        await self._settled.wait()
         if self._change is None or self.ended.is_set():
             return None
         return await self._change(changes)

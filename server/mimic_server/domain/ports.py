@@ -142,7 +142,8 @@ class Conversation(Protocol):
 
         Raises:
             ConversationLost: The stream broke or the adapter died. Reading again raises again.
-            FaultError: The adapter ended the conversation with a status; the fault says whose it is.
+            FaultError: The adapter ended the conversation with a status, or broke the contract
+                (CONTRACT_VIOLATION); the fault says whose it is.
         """
         ...
 

@@ -88,10 +88,17 @@ class EmbeddedOrchestrator:
         """Starts a task for some work, unless it is under way here or elsewhere, or has ended."""
         if self._stopping or work.id in self._tasks:
             return
-        # The place is taken before the lease is waited for, so that starting twice starts once.
+        # The place is taken before the lease is waited for: starting twice starts once.
+        if work.kind == "session":
+            self._controls[SessionId(work.id)] = Control()
         task = asyncio.create_task(self._do(work), name=f"{work.kind} {work.id}")
         self._tasks[work.id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(work.id, None))
+        task.add_done_callback(lambda _: self._done(work))
+
+    def _done(self, work: Work) -> None:
+        self._tasks.pop(work.id, None)
+        if work.kind == "session" and (control := self._controls.pop(SessionId(work.id), None)) is not None:
+            control.end()
 
     async def _do(self, work: Work) -> None:
         try:
@@ -100,7 +107,8 @@ class EmbeddedOrchestrator:
             try:
                 match work.kind:
                     case "session":
-                        await self._play_session(work.team_id, SessionId(work.id))
+                        session_id = SessionId(work.id)
+                        await self._play(work.team_id, session_id, self._controls[session_id])
                     case "run":
                         await self._execute_run(work.team_id, RunId(work.id))
                     case "bootstrap":
@@ -116,33 +124,20 @@ class EmbeddedOrchestrator:
         controls = self._runs[run_id] = set()
 
         async def play(team_id: TeamId, session_id: SessionId, cancelled: bool) -> None:  # noqa: FBT001 - a callback
-            await self._play_session(team_id, session_id, controls, cancelled=cancelled)
+            control = self._controls[session_id] = Control()
+            control.cancelled = cancelled
+            controls.add(control)
+            try:
+                await self._play(team_id, session_id, control)
+            finally:
+                controls.discard(control)
+                del self._controls[session_id]
+                control.end()
 
         try:
             await self._run(team_id, run_id, play)
         finally:
             del self._runs[run_id]
-
-    async def _play_session(
-        self,
-        team_id: TeamId,
-        session_id: SessionId,
-        siblings: set[Control] | None = None,
-        *,
-        cancelled: bool = False,
-    ) -> None:
-        control = Control()
-        control.cancelled = cancelled
-        self._controls[session_id] = control
-        if siblings is not None:
-            siblings.add(control)
-        try:
-            await self._play(team_id, session_id, control)
-        finally:
-            control.ended.set()
-            self._controls.pop(session_id, None)
-            if siblings is not None:
-                siblings.discard(control)
 
     async def _keep(self) -> None:
         """Renews our leases, and takes up what others left."""

@@ -273,7 +273,9 @@ class SessionService:
         """
         session = await self.get(principal, session_id)
         control = self._orchestrator.control(session_id)
-        if session.state.ended or control is None or not control.human:
+        # What was asked for at its creation is not yet in the control of a session that has not begun.
+        human = control is not None and (control.human or (session.human_control and not session.attempts))
+        if session.state.ended or control is None or not human:
             raise PreconditionError(
                 "SESSION_NOT_TAKEN_OVER",
                 f"session {session_id} is not played by a person: take it over while it is under way",

@@ -522,7 +522,9 @@ class TurnLoop:
             )
             for message in batch.appended:
                 self._simulator.hear(message)
-        conversation.ack(events[-1].seq)
+            # No further than a resumption can ask from: what leaves no row may come again, and does no harm.
+            if stored := [m.adapter_seq for m in (*batch.appended, *batch.updated.values())]:
+                conversation.ack(max(stored))
         if batch.fault is not None:
             raise FaultError(batch.fault)
 

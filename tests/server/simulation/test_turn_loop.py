@@ -128,7 +128,7 @@ async def test_events_are_acknowledged_once_they_are_stored() -> None:
     conversation = stage.adapters.conversations[0]
     stage.journal.gate.set()
     await playing
-    assert conversation.acked == 3
+    assert conversation.acked == 2, "the end of a turn leaves no row, so it may come again"
 
 
 async def test_watchers_hear_of_everything_in_order_after_it_is_stored() -> None:
