@@ -103,7 +103,8 @@ def _wellknown() -> FileDescriptorSet:
 
 
 def _committed() -> dict[Path, bytes]:
-    paths = (path for path in ROOT.glob("mimic/**/*") if "_pb2" in path.name or path.suffix == ".binpb")
+    derived = (path for path in ROOT.glob("mimic/**/*") if "_pb2" in path.name or path.suffix == ".binpb")
+    paths = (path for path in derived if path.suffix != ".pyc")
     return {path.relative_to(ROOT): path.read_bytes() for path in paths if path.is_file()}
 
 
