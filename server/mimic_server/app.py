@@ -7,6 +7,7 @@ import contextlib
 import gc
 import importlib.metadata
 import os
+import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -108,7 +109,7 @@ class App:
             )
             undo.push_async_callback(host.close)
             api_key = _first_key(directory.path, await ensure_first_team(storage))
-            orchestrator = EmbeddedOrchestrator(storage.leases)
+            orchestrator = EmbeddedOrchestrator(storage.leases, f"{socket.gethostname()}:{directory.path}")
             services = _services(settings, storage, model, host, orchestrator)
             rpc = await RpcServer.start(services, f"{settings.host}:{settings.port}")
             undo.push_async_callback(rpc.stop)

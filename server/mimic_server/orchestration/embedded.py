@@ -16,7 +16,7 @@ import structlog
 
 from mimic_server.domain.control import Control
 from mimic_server.domain.errors import MimicError
-from mimic_server.domain.ids import BootstrapId, RunId, SessionId, TeamId, new_uuid
+from mimic_server.domain.ids import BootstrapId, RunId, SessionId, TeamId
 from mimic_server.domain.ports import Leases, Work
 
 LEASE = timedelta(seconds=30)
@@ -33,9 +33,15 @@ ExecuteRun = Callable[[TeamId, RunId, PlayOfRun], Awaitable[Any]]
 class EmbeddedOrchestrator:
     """Does bootstraps, sessions and runs as tasks of this process. Implements `Orchestrator`."""
 
-    def __init__(self, leases: Leases) -> None:
+    def __init__(self, leases: Leases, owner: str) -> None:
+        """Makes one.
+
+        Args:
+            leases: Who works on what.
+            owner: Names this process among all, and the one that takes its place after it: no two live at once.
+        """
         self._leases = leases
-        self._owner = f"embedded:{new_uuid()}"
+        self._owner = owner
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._controls: dict[SessionId, Control] = {}
         self._runs: dict[RunId, set[Control]] = {}
@@ -50,7 +56,9 @@ class EmbeddedOrchestrator:
         self._play, self._bootstrap, self._run = play, bootstrap, run
 
     async def start(self) -> None:
-        """Takes up what was left, and keeps looking for what others leave."""
+        """Takes up what was left, here or elsewhere, and keeps looking for what others leave."""
+        for work in await self._leases.renew(self._owner, LEASE):
+            await self._begin(work)
         await self._take_up()
         self._keeper = asyncio.create_task(self._keep())
 
