@@ -64,7 +64,7 @@ class Drafts:
 
         Args:
             reader: How to read whole messages.
-            limit: Most characters that are held, as bytes are counted.
+            limit: Most bytes that are held.
         """
         self._reader = reader
         self._limit = limit
@@ -112,7 +112,7 @@ class Drafts:
         self._size = 0
 
     def _add(self, key: str, pieces: list[str], at: WireTime) -> None:
-        size = sum(map(len, pieces))
+        size = sum(map(_bytes, pieces))
         if not size:
             return
         self._size += size
@@ -139,7 +139,11 @@ class Drafts:
     def _pop(self, key: str) -> _Draft | None:
         draft = self._drafts.pop(key, None)
         if draft is not None:
-            self._size -= sum(map(len, draft.pieces))
+            self._size -= sum(map(_bytes, draft.pieces))
             if key == self._newest:
                 self._newest = ""
         return draft
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))

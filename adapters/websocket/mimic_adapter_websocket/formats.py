@@ -111,8 +111,23 @@ FORMATS: Mapping[str, Format] = {"json": read_json, "text": read_text, "socket-i
 """By the value of the setting."""
 
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
+        data = json.loads(text)
+        # Half of a pair is valid JSON (RFC 8259, section 8.2), and no text that can go on from here.
+        return _mended(data) if _SURROGATE.search(text) else data
     except (ValueError, RecursionError):
         raise UnreadableError("is not JSON") from None
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, list):
+        return [_mended(one) for one in value]
+    if isinstance(value, dict):
+        return {_mended(name): _mended(one) for name, one in value.items()}
+    return value

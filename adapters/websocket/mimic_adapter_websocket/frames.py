@@ -7,7 +7,7 @@ from typing import Any
 from mimic_adapter_websocket.drafts import Rule
 from mimic_adapter_websocket.formats import Decoded, UnreadableError
 from mimic_adapter_websocket.paths import DataError
-from mimic_adapter_websocket.profile import Profile
+from mimic_adapter_websocket.profile import OTHERS, Profile
 from mimic_adapter_websocket.replies import word
 from mimic_adapter_websocket.templates import TemplateFaultError
 
@@ -45,10 +45,10 @@ def understand(profile: Profile, payload: str | bytes, values: Mapping[str, Any]
         return Meaning("", None, None, (), "AGENT_FRAME_UNREADABLE", f"a frame {error}")
     rules = profile.rules
     answers = (decoded.answer,) if decoded.answer else ()
-    if kind not in rules and profile.other is None:
+    if kind not in rules and OTHERS not in rules:
         problem = f"a frame of kind {kind!r}, which no setting knows: {payload!s}"
         return Meaning(kind, decoded.data, None, answers, "AGENT_FRAME_UNKNOWN", problem)
-    rule = rules.get(kind, profile.other)
+    rule = rules[kind if kind in rules else OTHERS]
     if rule is None or rule.answer is None:
         return Meaning(kind, decoded.data, rule, answers)
     try:

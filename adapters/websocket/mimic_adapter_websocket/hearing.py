@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from mimic_plugin_sdk import Conversation, Fault, FaultError, RawDirection, WireTime
@@ -23,6 +24,7 @@ _ID_BYTES = 128
 _TYPING_NANOS = 500_000_000
 """Typing is told at most so often: it only keeps the host from taking the turn for over."""
 _KEPT_RAW = 200
+_DAY_MS = 86_400_000
 
 
 class Hearing:
@@ -59,6 +61,8 @@ class Hearing:
         self._opened = False
         self._resumed = False
         self._unacknowledged: dict[str, str] = {}
+        self._held: list[tuple[str, Rule, Any, WireTime]] | None = None
+        self._acks = any(rule is not None and rule.ack is not None for rule in profile.rules.values())
         self.spoke = asyncio.Event()
         """Set once the agent has said something."""
         self.sign = True
@@ -128,23 +132,30 @@ class Hearing:
         rule = meaning.rule
         if rule is None or (rule.means_nothing and self._last_id is None):
             return
-        try:
+        with self._judging(meaning.kind, at):
             self._note(socket, rule, meaning.data)
-            await self._hear(rule, meaning.data, at)
+            if self._held is not None:
+                self._held.append((meaning.kind, rule, meaning.data, at))
+            else:
+                await self._hear(rule, meaning.data, at)
+
+    @contextmanager
+    def _judging(self, kind: str, at: WireTime) -> Iterator[None]:
+        try:
+            yield
         except MissingError as error:
             fault = faults.agent("AGENT_REPLY_MISSING", self._excerpts.cut(str(error)))
             if self._profile.settings.strict:
                 raise FaultError(fault) from None
-            self.raw(RawDirection.FROM_AGENT, "", at, label=meaning.kind, fault=fault)
+            self.raw(RawDirection.FROM_AGENT, "", at, label=kind, fault=fault)
         except DataError as error:
-            raise FaultError(
-                faults.agent("AGENT_FRAME_UNREADABLE", f"a frame is too deep: {error}")
-            ) from None
+            message = f"a frame is too deep: {error}"
+            raise FaultError(faults.agent("AGENT_FRAME_UNREADABLE", message)) from None
         except TooLongError as error:
             raise FaultError(faults.agent("AGENT_MESSAGE_TOO_LARGE", str(error))) from None
 
     def _note(self, socket: Socket, rule: Rule, data: Any) -> None:
-        if rule.error is not None and (error := rule.error.first(data)) is not None:
+        if rule.error is not None and (error := rule.error.telling(data)) is not None:
             said = self._excerpts.cut(written(error))
             raise FaultError(faults.agent("AGENT_ERROR", f"the agent sent an error: {said}"))
         if not rule.means_nothing:
@@ -154,7 +165,7 @@ class Hearing:
                 self._values["saved"][name] = found
         if rule.silence_ms is not None:
             numbers = [number for number in rule.silence_ms.all(data) if isinstance(number, int | float)]
-            socket.silence_seconds = max(sum(numbers), 0) / 1000
+            socket.silence_seconds = max(0, min(sum(numbers), _DAY_MS)) / 1000
 
     async def _hear(self, rule: Rule, data: Any, at: WireTime) -> None:
         if rule.says:
@@ -182,9 +193,17 @@ class Hearing:
         """
         await self._tell(self._drafts.finish(at))
 
-    def starts_over(self) -> None:
-        """Note that the agent goes on over another socket."""
+    def hold(self) -> None:
+        """Tell nothing until `release`: it is not sure yet that the agent goes on with this conversation."""
         self._drafts.clear()
+        self._held = []
+
+    async def release(self) -> None:
+        """Tell what came since `hold`: the agent goes on with this conversation."""
+        held, self._held = self._held or (), None
+        for kind, rule, data, at in held:
+            with self._judging(kind, at):
+                await self._hear(rule, data, at)
 
     def left(self, message_ids: Sequence[str], number: int) -> None:
         """Note that messages were sent as one.
@@ -194,7 +213,7 @@ class Hearing:
             number: The number that they have for templates.
         """
         self.sign = False
-        if any(rule is not None and rule.ack is not None for rule in self._profile.rules.values()):
+        if self._acks:
             for message_id in message_ids:
                 self._unacknowledged[message_id] = message_id
             self._unacknowledged[str(number)] = message_ids[-1]

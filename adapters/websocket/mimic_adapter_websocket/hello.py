@@ -9,12 +9,10 @@ from mimic_plugin_sdk import Fault, FaultError, RawDirection, WireTime
 from mimic_adapter_websocket import faults
 from mimic_adapter_websocket.frames import Meaning, understand
 from mimic_adapter_websocket.link import NotWrittenError, Socket, SocketBroken, SocketClosed, SocketLost
-from mimic_adapter_websocket.profile import Profile, Step
+from mimic_adapter_websocket.profile import OTHERS, Profile, Step
 from mimic_adapter_websocket.replies import written
 from mimic_adapter_websocket.settings import Closing
 from mimic_adapter_websocket.templates import TemplateFaultError
-
-ANY = "*"
 
 
 class Ear(Protocol):
@@ -64,33 +62,30 @@ class Greeter:
             FaultError: The agent refused, or did not say what was awaited.
         """
         seconds = self._profile.settings.hello_timeout_seconds
+        awaited = ""
         found: Any = None
-        for step in steps:
-            try:
-                async with asyncio.timeout(seconds):
+        try:
+            async with asyncio.timeout(seconds):
+                for step in steps:
                     if step.send is not None:
                         await self._send(socket, step.send.fill(values), ear)
-                    if step.expect:
-                        found = await self._await(socket, step.expect, values, ear)
-            except TimeoutError:
-                what = (
-                    f"a frame of kind {step.expect!r}" if step.expect else "anything, not even what was sent"
-                )
-                message = f"the agent did not answer hello with {what} within {seconds:g} s"
-                fault = faults.agent("AGENT_NO_HELLO", message, "`hello` says what is awaited")
-                raise FaultError(fault) from None
-            except TemplateFaultError as error:
-                fault = faults.channel("TEMPLATE_FAILED", f"`hello` could not be filled in: {error}")
-                raise FaultError(fault) from None
-            except SocketClosed as error:
-                meaning = self._profile.closings.get(error.code, Closing.AGENT)
-                reason = self._excerpts.cut(error.reason)
-                raise faults.closed_in_hello(error.code, reason, meaning) from None
-            except SocketBroken as error:
-                raise FaultError(error.fault) from None
-            except (SocketLost, NotWrittenError) as error:
-                message = f"the connection broke before the conversation began: {error}".rstrip(": ")
-                raise FaultError(faults.channel("CONNECTION_LOST", message)) from None
+                    if awaited := step.expect:
+                        found = await self._await(socket, awaited, values, ear)
+        except TimeoutError:
+            message = f"the agent did not answer hello with a frame of kind {awaited!r} within {seconds:g} s"
+            fault = faults.agent("AGENT_NO_HELLO", message, "`hello` says what is awaited")
+            raise FaultError(fault) from None
+        except TemplateFaultError as error:
+            fault = faults.channel("TEMPLATE_FAILED", f"`hello` could not be filled in: {error}")
+            raise FaultError(fault) from None
+        except SocketClosed as error:
+            meaning = self._profile.closings.get(error.code, Closing.AGENT)
+            raise faults.closed_in_hello(error.code, self._excerpts.cut(error.reason), meaning) from None
+        except SocketBroken as error:
+            raise FaultError(error.fault) from None
+        except (SocketLost, NotWrittenError) as error:
+            message = f"the connection broke before the conversation began: {error}".rstrip(": ")
+            raise FaultError(faults.channel("CONNECTION_LOST", message)) from None
         return found
 
     async def _send(self, socket: Socket, text: str, ear: Ear) -> None:
@@ -113,9 +108,9 @@ class Greeter:
             for answer in meaning.answers:
                 await self._send(socket, answer, ear)
             self._check(meaning)
-            if kind != ANY:
+            if kind != OTHERS:
                 await ear.hear(socket, meaning, at)
-            if kind in {meaning.kind, ANY} and not meaning.problem:
+            if kind in {meaning.kind, OTHERS} and not meaning.problem:
                 return meaning.data
 
     def _check(self, meaning: Meaning) -> None:
@@ -123,7 +118,7 @@ class Greeter:
         rule = meaning.rule
         if rule is None:
             return
-        error = rule.error.first(meaning.data) if rule.error is not None else None
+        error = rule.error.telling(meaning.data) if rule.error is not None else None
         if error is None and (rule.ended is None or not rule.ended.holds(meaning.data)):
             return
         said = self._excerpts.cut(written(meaning.data if error is None else error))

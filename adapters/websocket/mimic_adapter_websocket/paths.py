@@ -69,6 +69,17 @@ class Path:
             return None if data is _NOWHERE else data
         return next((match for match in self.all(data) if match is not None), None)
 
+    def telling(self, data: Any) -> Any:
+        """Return its first match that is not null, false or empty. Returns None if there is none.
+
+        Args:
+            data: Where to look.
+
+        Raises:
+            DataError: The data is too deep.
+        """
+        return next((match for match in self.all(data) if match not in (None, False, "")), None)
+
     def holds(self, data: Any) -> bool:
         """Return whether a match is other than null, false, 0 and empty; `$` always is.
 

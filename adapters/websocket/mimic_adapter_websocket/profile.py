@@ -17,6 +17,8 @@ from mimic_adapter_websocket.settings import Closing, Frame, Hello, Reply, Resum
 from mimic_adapter_websocket.templates import Filled
 
 _MEDIA_KINDS = {"": MediaKind.UNKNOWN} | {kind.value.lower(): kind for kind in MediaKind}
+OTHERS = "*"
+"""Stands for every kind that is not named."""
 _OF_THIS_PROCESS = frozenset({"saved", "last_id"})
 """Values that a new process does not know again."""
 
@@ -58,9 +60,7 @@ class Profile:
     ping: Filled | None
     kind: Path | None
     rules: Mapping[str, Rule | None]
-    """What frames mean, by kind. None: nothing."""
-    other: Rule | None
-    """What a frame of any other kind means. None: it is unknown."""
+    """What frames mean, by kind; `OTHERS` is any other. None: nothing."""
     reader: ReplyReader
     tells_done: bool
     """Some frame says that a turn is over."""
@@ -112,7 +112,6 @@ def compile_profile(settings: WebSocketSettings) -> Profile:
         ping=checking.frame("ping.send", settings.ping.send) if settings.ping else None,
         kind=checking.path("kind", settings.kind),
         rules=rules,
-        other=rules.get("*"),
         reader=_reader(settings.reply, checking),
         tells_done=any(rule is not None and rule.done is not None for rule in rules.values()),
         closings={**CLOSINGS} | {int(code): meaning for code, meaning in settings.close_codes.items()},
@@ -127,7 +126,7 @@ def _check_together(profile: Profile, checking: Checking) -> None:
     settings = profile.settings
     if not settings.send:
         checking.note("send", "needs at least one template")
-    if not settings.kind and (named := [kind for kind in settings.frames if kind != "*"]):
+    if not settings.kind and (named := [kind for kind in settings.frames if kind != OTHERS]):
         checking.note("kind", f"is needed, since `frames` tells {named[0]!r} apart")
     if not any(rule is not None and rule.says for rule in profile.rules.values()):
         checking.note("frames", "no frame has `whole` or `delta`: the agent could say nothing")

@@ -146,7 +146,7 @@ class ReplyReader:
     def _card(self, card: Any) -> Card:
         texts = self.card_text.all(card) if self.card_text is not None else ()
         text = "\n".join(text for text in texts if isinstance(text, str))
-        return Card(text, word(self.card_type, card), json.dumps(card, ensure_ascii=False)[:_CARD_CHARS])
+        return Card(text, word(self.card_type, card), written(card)[:_CARD_CHARS])
 
 
 def written(value: Any) -> str:
@@ -155,7 +155,12 @@ def written(value: Any) -> str:
     Args:
         value: Data of a frame.
     """
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "(nested too deep)"
 
 
 def word(path: Path | None, data: Any) -> str:

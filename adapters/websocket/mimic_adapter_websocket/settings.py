@@ -81,7 +81,8 @@ class Frame(_Settings):
     typing: str = Field("", description="Path whose true match says that the agent is typing, or still busy.")
     ended: str = Field("", description="Path whose true match says that the agent ends the conversation.")
     error: str = Field(
-        "", description="Path to an error of the agent's; a match other than null is a fault, and the end."
+        "",
+        description="Path to an error of the agent's; a match other than null, false and empty is a fault.",
     )
     ack: str = Field(
         "", description="Path to the `message_id` or `number` of a message that reached the agent."
@@ -260,7 +261,7 @@ class WebSocketSettings(_Settings):
         None, description="How a conversation goes on after its socket broke. None: it does not."
     )
     greeting_seconds: float = Field(
-        0, ge=0, le=600, description="Longest wait for an agent that speaks first. 0: the persona may begin."
+        0, ge=0, le=15, description="Longest wait for an agent that speaks first. 0: the persona may begin."
     )
     ping: Ping | None = Field(None, description="Pings of the protocol's own. None: none.")
     heartbeat_seconds: float = Field(
@@ -278,12 +279,11 @@ class WebSocketSettings(_Settings):
         le=3600,
         description="Longest wait for the agent's turn to be over, or for it to read what is sent.",
     )
+    # A host waits 60 s for a conversation to open: connecting, the handshake, hello and the greeting.
     connect_timeout_seconds: float = Field(
-        10, gt=0, le=300, description="Longest wait for a connection, and for the answer to its handshake."
+        10, gt=0, le=15, description="Longest wait for a connection, and again for its handshake."
     )
-    hello_timeout_seconds: float = Field(
-        10, gt=0, le=300, description="Longest wait for each step of `hello`."
-    )
+    hello_timeout_seconds: float = Field(10, gt=0, le=15, description="Longest that `hello` may take.")
     max_frame_bytes: int = Field(
         1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="Largest frame of the agent's."
     )

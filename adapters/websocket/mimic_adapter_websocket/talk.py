@@ -92,7 +92,7 @@ class Talk:
         self._values = first_values(
             settings, conversation.session_id, conversation.attempt, conversation.persona
         )
-        turns = Turns(conversation, for_each_message=settings.done_for == "message")
+        self._turns = turns = Turns(conversation, for_each_message=settings.done_for == "message")
         self._hearing = Hearing(conversation, profile, link.excerpts, self._values, turns)
         self._saying = Saying(conversation, profile, self._values, turns, self._hearing)
         self._over = False
@@ -105,19 +105,11 @@ class Talk:
             FaultError: It cannot begin, or it is not known whether a message left.
         """
         resume = self._conversation.resume
-        if resume is not None and not self._may_resume(resume):
-            await self._decline()
-            return
-        again = self._profile.again if resume is not None else None
         try:
-            socket = await self._connect(again)
+            socket = await self._begin(resume)
         except NotResumedError:
             await self._decline()
             return
-        except FaultError:
-            if self._conversation.capture_raw:
-                self._hearing.opens()
-            raise
         self._saying.socket = socket
         try:
             async with asyncio.TaskGroup() as group:
@@ -135,6 +127,16 @@ class Talk:
         finally:
             if self._saying.socket is not None:
                 self._saying.socket.drop()
+
+    async def _begin(self, resume: Resume | None) -> Socket:
+        if resume is not None and not self._may_resume(resume):
+            raise NotResumedError
+        try:
+            return await self._connect(self._profile.again if resume is not None else None)
+        except FaultError:
+            if self._conversation.capture_raw:
+                self._hearing.opens()
+            raise
 
     def _may_resume(self, resume: Resume) -> bool:
         again = self._profile.again
@@ -205,6 +207,8 @@ class Talk:
         try:
             greeter = Greeter(profile, self._link.excerpts)
             steps = profile.hello if again is None else again.hello
+            if again is not None:
+                self._hearing.hold()
             found = await greeter.greet(socket, steps, self._values, self._hearing)
         except BaseException as error:
             if isinstance(error, FaultError):
@@ -220,10 +224,13 @@ class Talk:
     async def _listen(self, socket: Socket) -> None:
         """Take frames until the conversation is over, over as many sockets as that takes."""
         try:
+            await self._hearing.release()
             while (lost := await self._read_to_end(socket)) is not None:
                 self._saying.socket = None
                 socket.drop()
                 self._saying.socket = socket = await self._reconnect(lost)
+                self._turns.forgive()
+                await self._hearing.release()
                 await self._saying.flush()
         except SendUnknownError:
             raise
@@ -296,7 +303,6 @@ class Talk:
             # The agent may not have it, and its silence would be held against it.
             message = f"{lost.message}; it is not known whether the last message had reached the agent"
             raise FaultError(faults.channel("SEND_UNKNOWN", message))
-        self._hearing.starts_over()
         loop = asyncio.get_running_loop()
         until = loop.time() + again.settings.within_seconds
         pause = again.settings.backoff_seconds

@@ -119,7 +119,7 @@ class Filled:
             return self._constant
         try:
             return self._template.render(values)
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
             raise TemplateFaultError(f"{type(error).__name__}: {error}") from None
 
 

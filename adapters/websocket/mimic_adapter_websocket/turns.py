@@ -20,11 +20,16 @@ class Turns:
         self._for_each_message = for_each_message
         self._owed: deque[tuple[str, bool]] = deque()
         self._answered = ""
+        self._forgiven = False
 
     @property
     def busy(self) -> bool:
         """Whether the agent has something to finish."""
-        return bool(self._owed)
+        return bool(self._owed) and not self._forgiven
+
+    def forgive(self) -> None:
+        """Note that the end of what is owed may have been lost with a socket."""
+        self._forgiven = True
 
     def said(self, message_id: str, *, more: bool) -> None:
         """Note that a message was sent.
@@ -33,6 +38,7 @@ class Turns:
             message_id: Its id; of messages that were joined, the last one's.
             more: More of the same turn follows.
         """
+        self._forgiven = False
         if self._for_each_message or not more:
             self._owed.append((message_id, more))
 

@@ -156,6 +156,40 @@ async def test_what_is_said_again_after_a_resume_is_told_once(adapter: Adapter) 
         assert (await session.say("hi")).texts == ["one", "two", "three"]
 
 
+async def test_what_comes_before_it_is_sure_that_the_conversation_goes_on_waits(adapter: Adapter) -> None:
+    def replays(*, resumed: bool) -> Play:
+        async def play(peer: Peer) -> None:
+            peer.accept()
+            peer.tell(said("missed", seq=2), DONE, ready(resumed=resumed))
+            await peer.gone()
+
+        return play
+
+    first = cut(said("one", seq=1))
+    async with ScriptedAgent(first, replays(resumed=True), first, replays(resumed=False)) as agent:
+        async with adapter.conversing(url=agent.url, **RESUME) as session:
+            turn = await session.say("hi")
+            assert turn.texts == ["one", "missed"]
+            assert turn.kinds[-1] == "turn_complete"
+        async with adapter.conversing(url=agent.url, **RESUME) as session:
+            turn = await session.say("hi")
+            assert turn.texts == ["one"]
+            assert turn.closed.fault.reason == "NOT_RESUMED"
+
+
+async def test_an_end_of_turn_that_was_lost_with_the_socket_holds_nothing_up(adapter: Adapter) -> None:
+    settings = RESUME | {"one_at_a_time": True}
+    async with (
+        ScriptedAgent(cut(said("one", seq=1)), goes_on()) as agent,
+        adapter.conversing(url=agent.url, **settings) as session,
+    ):
+        await session.send("hi")
+        await agent.peer(2)
+        await session.send("more")
+        message = (await session.talk.until("turn_complete")).turn_complete.message_id
+        assert message in {"m1", "m2"}
+
+
 async def test_a_message_of_unknown_fate_is_not_repeated(adapter: Adapter) -> None:
     async with ScriptedAgent(cut(), goes_on()) as agent, adapter.conversing(url=agent.url, **RESUME) as one:
         turn = await one.say("hi")

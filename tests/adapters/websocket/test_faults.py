@@ -216,6 +216,7 @@ async def test_frames_after_which_nothing_goes_on(
         (frame(TEXT, b'{"type": {"a": 1}}'), "AGENT_FRAME_UNKNOWN"),
         (frame(TEXT, b'{"type": "message", "text": {"a": 1}}'), "AGENT_REPLY_MISSING"),
         (frame(TEXT, b'{"type": "message"}'), "AGENT_REPLY_MISSING"),
+        (frame(TEXT, b'{"type": "message", "text": true}'), "AGENT_REPLY_MISSING"),
     ],
 )
 @pytest.mark.parametrize("strict", [False, True])
@@ -237,6 +238,34 @@ async def test_frames_that_nobody_understands_are_noted_or_end_it(
         assert turn.texts == ["ok"]
     assert {(fault.source, fault.reason) for fault in faults} == {(AGENT, reason)}
     assert "t-secret" not in str(turn.events)
+
+
+async def test_whatever_json_comes_the_adapter_goes_on(adapter: Adapter) -> None:
+    deep = ["[" * depth + "]" * depth for depth in (10, 500, 900, *range(950, 1000, 7))]
+    odd = ['"\\ud800"', '"\\u0000"', "1e999", "-0.0", "[null, {}, [1]]", "12345678901234567890", *deep]
+    fields = ("type", "text", "in_reply_to", "id", "choices", "ended", "token")
+    data = b"".join(
+        frame(
+            TEXT, json.dumps({"type": "message", "text": "x"} | {field: "?"}).replace('"?"', value).encode()
+        )
+        for value in odd
+        for field in fields
+    )
+    settings: dict[str, Any] = {
+        "frames": {"message": {"remember": {"token": "$.token"}, "answer": '{"got": {{ frame.token }}}'}},
+        "reply": {"id": "$.id", "cards": "$.token", "media": "$.in_reply_to", "links": "$..id"},
+        "ignore": ["got"],
+    }
+    good = b"".join(frame(TEXT, json.dumps(one).encode()) for one in (OK, DONE))
+    async with (
+        ScriptedAgent(after_hello(data + good)) as agent,
+        adapter.conversing(url=agent.url, **settings) as session,
+    ):
+        turn = await session.say("hi")
+    if turn.kinds[-1] == "closed":
+        assert turn.closed.fault.source == AGENT
+    else:
+        assert turn.texts[-1] == "ok"
 
 
 async def test_an_agent_that_never_answers_leaves_the_conversation_open(adapter: Adapter) -> None:

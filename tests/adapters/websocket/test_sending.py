@@ -62,7 +62,9 @@ async def test_templates_know_the_conversation_and_insert_safely(adapter: Adapte
         peer = await agent.peer()
     ref = opened.conversation_ref
     assert uuid.UUID(ref) != uuid.UUID(session_id)
-    assert peer.target == (f"/base/talk/{ref}/Ada%20Lovelace?own=1&key=q%261&who=Ada+Lovelace&fixed=a+b")
+    path, _, query = peer.target.partition("?")
+    assert path == f"/base/talk/{ref}/Ada%20Lovelace"
+    assert set(query.split("&")) == {"own=1", "key=q%261", "who=Ada+Lovelace", "fixed=a+b"}
     assert peer.headers["authorization"] == "Bearer bearer-secret"
     assert [peer.headers[name] for name in ("x-name", "x-same", "x-key")] == [
         "Ada Lovelace",
