@@ -38,7 +38,7 @@ class EmbeddedOrchestrator:
 
         Args:
             leases: Who works on what.
-            owner: Names this process among all, and the one that takes its place after it: no two live at once.
+            owner: Names this process, and the one that takes its place after it: no two live at once.
         """
         self._leases = leases
         self._owner = owner

@@ -21,8 +21,9 @@ from mimic_server.domain.sessions import Session, SessionState, TerminationReaso
 from mimic_server.evaluation.judge import evaluate_all
 from mimic_server.services.clock import Clock
 from mimic_server.services.feed import Feed
+from mimic_server.simulation.endings import Ending
 from mimic_server.simulation.recorder import Recorder
-from mimic_server.simulation.turn_loop import Ending, TurnLoop
+from mimic_server.simulation.turn_loop import TurnLoop
 
 MESSAGES_A_READ = 1000
 

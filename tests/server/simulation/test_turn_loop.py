@@ -22,8 +22,9 @@ from mimic_server.domain.ids import (
 from mimic_server.domain.messages import Message, ReceiptStatus, Sender, Text
 from mimic_server.domain.personas import PersonaSpec
 from mimic_server.domain.sessions import Session, SessionOptions, SessionState, TerminationReason
+from mimic_server.simulation.endings import Ending
 from mimic_server.simulation.recorder import Recorder
-from mimic_server.simulation.turn_loop import Ending, TurnLoop
+from mimic_server.simulation.turn_loop import TurnLoop
 
 from tests.support.local.adapters import LocalAdapters, LocalConversation, echo
 from tests.support.local.journal import LocalJournal
