@@ -39,6 +39,14 @@ class Handshake:
     subprotocols: Sequence[str]
     """Which subprotocols are offered."""
 
+    @property
+    def text(self) -> str:
+        """What of it is not the same in every handshake, for people."""
+        fields = [f"{name}: {value}" for name, value in self.headers.items()]
+        if self.subprotocols:
+            fields.append(f"Sec-WebSocket-Protocol: {', '.join(self.subprotocols)}")
+        return "\n".join([f"GET {self.url.raw_path_qs}", *fields])
+
 
 class HandshakeForm:
     """How handshakes are made, of settings that were checked."""

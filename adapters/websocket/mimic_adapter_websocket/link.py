@@ -112,7 +112,7 @@ class Socket:
             case aiohttp.WSMsgType.ERROR:
                 raise SocketLost(str(message.data) or type(message.data).__name__)
             case _:
-                raise SocketLost("the connection broke off")
+                raise SocketLost("no close frame came")
 
     def _broken(self, error: aiohttp.WebSocketError) -> Fault:
         if error.code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:

@@ -96,6 +96,9 @@ def compile_profile(settings: WebSocketSettings) -> Profile:
     rules: dict[str, Rule | None] = dict.fromkeys(settings.ignore)
     for kind, frame in settings.frames.items():
         rules[kind] = _rule(f"frames.{kind}", frame, checking)
+    if OTHERS not in rules:
+        steps = [*settings.hello, *((settings.resume and settings.resume.hello) or ())]
+        rules |= {step.expect: None for step in steps if step.expect not in {*rules, OTHERS, ""}}
     profile = Profile(
         settings=settings,
         handshake=HandshakeForm(settings, checking),

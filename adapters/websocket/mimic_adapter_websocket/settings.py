@@ -277,7 +277,10 @@ class WebSocketSettings(_Settings):
         20,
         gt=0,
         le=3600,
-        description="Longest wait for the agent's turn to be over, or for it to read what is sent.",
+        description=(
+            "Longest wait for the agent's turn to be over, or for it to read what is sent. Less than the "
+            "host's for an answer (30 s), or the host takes it for this adapter's fault."
+        ),
     )
     # A host waits 60 s for a conversation to open: connecting, the handshake, hello and the greeting.
     connect_timeout_seconds: float = Field(

@@ -203,6 +203,8 @@ class Talk:
         except TemplateFaultError as error:
             message = f"the address could not be filled in: {error}"
             raise FaultError(faults.channel("TEMPLATE_FAILED", message)) from None
+        if self._conversation.capture_raw:
+            self._hearing.raw(RawDirection.TO_AGENT, handshake.text, label="handshake")
         socket = await self._link.open(handshake)
         try:
             greeter = Greeter(profile, self._link.excerpts)

@@ -117,7 +117,7 @@ async def test_addresses_where_no_websocket_is(adapter: Adapter, url: str, reaso
     assert failure.info.metadata["remedy"]
 
 
-HELLO: dict[str, Any] = {"hello": [{"send": '{"type": "hello"}', "expect": "welcome"}]}
+HELLO: dict[str, Any] = {"hello": [{"send": '{"type": "hello"}', "expect": "be welcome"}]}
 
 
 def greets(*answers: dict[str, Any] | str, code: int | None = None, abort: bool = False) -> Play:
@@ -164,11 +164,11 @@ async def test_what_went_over_the_wire_is_told_though_hello_failed(adapter: Adap
     assert failure.info.reason == "HELLO_REFUSED"
     assert "who are you?" in failure.message
     kinds = [event.WhichOneof("event") for event in session.talk.events]
-    assert kinds == ["opened", "raw", "raw"]
+    assert kinds == ["opened", "raw", "raw", "raw"]
 
 
 async def test_a_check_says_hello_and_goes(adapter: Adapter) -> None:
-    async with ScriptedAgent(greets({"type": "welcome"})) as agent:
+    async with ScriptedAgent(greets({"type": "be welcome"})) as agent:
         connection = await adapter.connect(url=agent.url, **HELLO)
         assert await adapter.check(connection) == ("READY", "")
         peer = await agent.peer()

@@ -58,7 +58,9 @@ async def test_templates_know_the_conversation_and_insert_safely(adapter: Adapte
         opened = (await session.talk.until("opened")).opened
         turns = [await session.say(awkward), await session.say(choice("pay:1", "Pay"))]
         raw = [frame for turn in turns for frame in turn.raw]
-        sent = [json.loads(one.payload) for one in raw if one.direction == TO_AGENT]
+        sent = [
+            json.loads(one.payload) for one in raw if one.label == "message" and one.direction == TO_AGENT
+        ]
         peer = await agent.peer()
     ref = opened.conversation_ref
     assert uuid.UUID(ref) != uuid.UUID(session_id)
@@ -111,6 +113,7 @@ async def test_raw_payloads_go_both_ways_without_secrets(adapter: Adapter) -> No
 
     settings: dict[str, Any] = {
         "secrets": {"key": "hello-secret"},
+        "token": "bearer-secret",
         "hello": [{"send": '{"token": {{ secrets.key }}}', "expect": "welcome"}],
     }
     async with (
@@ -119,11 +122,12 @@ async def test_raw_payloads_go_both_ways_without_secrets(adapter: Adapter) -> No
     ):
         await session.send("hi")
         raw: list[conversation_pb2.Raw] = []
-        while len(raw) < 8:
+        while len(raw) < 9:
             raw.append((await session.talk.until("raw")).raw)
     shown = [(one.direction, one.label, one.fault.reason) for one in raw]
     to, back = TO_AGENT, FROM_AGENT
     assert shown == [
+        (to, "handshake", ""),
         (to, "hello", ""),
         (back, "welcome", ""),
         (to, "message", ""),
@@ -133,8 +137,9 @@ async def test_raw_payloads_go_both_ways_without_secrets(adapter: Adapter) -> No
         (back, "turn_complete", ""),
         (back, "", "AGENT_FRAME_UNREADABLE"),
     ]
-    assert "hello-secret" not in str(raw)
-    assert raw[0].payload == '{"token": "[redacted]"}'
+    assert "-secret" not in str(raw)
+    assert raw[0].payload.splitlines() == ["GET /", "User-Agent: Mimic", "Authorization: Bearer [redacted]"]
+    assert raw[1].payload == '{"token": "[redacted]"}'
 
 
 @pytest.mark.parametrize(

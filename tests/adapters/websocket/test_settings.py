@@ -1,13 +1,16 @@
 """Settings that cannot work are refused, each fault by its field, and where in it."""
 
+import re
 from typing import Any
 
 import pytest
+import yaml
 from mimic_adapter_websocket.presets import load, with_preset
 from mimic_adapter_websocket.profile import compile_profile
 from mimic_adapter_websocket.settings import Preset, WebSocketSettings
 
 from tests.adapters.websocket.hosting import Adapter
+from tests.support.processes import ROOT
 
 WHOLE: dict[str, Any] = {"message": {"whole": "$"}}
 
@@ -83,3 +86,17 @@ def test_every_preset_can_work_and_may_be_changed_in_part(preset: Preset) -> Non
     settings = with_preset(own)
     assert {*load(preset)["frames"], "extra"} == set(settings.frames)
     assert compile_profile(settings).rules["extra"] is not None
+
+
+def test_the_examples_of_the_readme_can_work() -> None:
+    readme = (ROOT / "adapters" / "websocket" / "README.md").read_text("utf-8")
+    examples = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)]
+    assert len(examples) > 3
+    for example in examples:
+        settings = (example.get("channel") or example)["settings"]
+        compile_profile(with_preset(WebSocketSettings.model_validate(settings)))
+
+
+def test_the_readme_names_every_setting() -> None:
+    readme = (ROOT / "adapters" / "websocket" / "README.md").read_text("utf-8")
+    assert [name for name in WebSocketSettings.model_fields if f"`{name}`" not in readme] == []
