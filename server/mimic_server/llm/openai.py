@@ -28,6 +28,22 @@ _KEEPALIVE_SECONDS = 60.0
 _MAX_PROBLEMS = 10
 
 
+class _Client(openai.AsyncOpenAI):
+    """The package's client without the headers that describe this machine to the provider with each call.
+
+    They are no part of the API, and dear: each is encoded and copied several times a call.
+    """
+
+    _headers: dict[str, str | openai.Omit] | None = None
+
+    @property
+    def default_headers(self) -> dict[str, str | openai.Omit]:
+        if self._headers is None:
+            whole = super().default_headers
+            self._headers = {name: value for name, value in whole.items() if not name.startswith("X-Stainless-")}
+        return self._headers
+
+
 class OpenAIModel:
     """A model behind the Chat Completions API, with structured outputs (`json_schema`, strict)."""
 
@@ -54,7 +70,7 @@ class OpenAIModel:
         self._model = model
         self._key = api_key
         self._slots = asyncio.Semaphore(concurrency)
-        self._client = openai.AsyncOpenAI(
+        self._client = _Client(
             api_key=api_key or "none",
             base_url=base_url or OPENAI_URL,
             max_retries=retries,
