@@ -16,18 +16,25 @@ from tests.support.processes import python_service
 
 SESSIONS = 200
 TURNS = 10
+ROUNDS = 3
 
 
 async def measure_model() -> Sequence[Figure]:
-    """Mimic's CPU a turn beside a bare loop over the client's calls."""
+    """Mimic's CPU a turn beside a bare loop over the client's calls.
+
+    Rounds of both in turn; the cheapest round of each counts, since others use the machine too.
+    """
     async with python_service("tests.benchmarks.echo_agent") as agent, openai_server(turns=0) as model:
         environment = {"OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": "sk-test"}
+        floors, rounds = [], []
         async with server(environment) as mimic:
-            played = await play(mimic, f"{agent.url}/chat", sessions=SESSIONS, turns=TURNS, goals=3)
-        bodies = await _bodies(model)
-        floor = await _bare(model, bodies)
+            for _ in range(ROUNDS):
+                url = f"{agent.url}/chat"
+                rounds.append(await play(mimic, url, sessions=SESSIONS, turns=TURNS, goals=3))
+                floors.append(await _bare(model, await _bodies(model)))
+    played = min(rounds, key=lambda played: played.cpu_seconds)
     value = played.cpu_seconds / played.turns * 1e3
-    return [Figure("model_sessions", "ms CPU a turn", value, floor, 0.45, _detail(played))]
+    return [Figure("model_sessions", "ms CPU a turn", value, min(floors), 0.45, _detail(played))]
 
 
 async def measure_scripted() -> Sequence[Figure]:

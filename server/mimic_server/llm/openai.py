@@ -39,8 +39,8 @@ class _Client(openai.AsyncOpenAI):
     @property
     def default_headers(self) -> dict[str, str | openai.Omit]:
         if self._headers is None:
-            whole = super().default_headers
-            self._headers = {name: value for name, value in whole.items() if not name.startswith("X-Stainless-")}
+            whole = super().default_headers.items()
+            self._headers = {name: value for name, value in whole if not name.startswith("X-Stainless-")}
         return self._headers
 
 

@@ -14,7 +14,7 @@ from mimic_server.domain.control import Control
 from mimic_server.domain.errors import MimicError, NotFoundError
 from mimic_server.domain.evaluations import Evaluation, EvaluationResult
 from mimic_server.domain.faults import Fault, FaultSource
-from mimic_server.domain.ids import ResultId, SessionId, TeamId, new_uuid
+from mimic_server.domain.ids import ResultId, RunId, SessionId, TeamId, new_uuid
 from mimic_server.domain.messages import Message, Transcript
 from mimic_server.domain.ports import Adapters, LanguageModel, Page, Storage, UnitOfWork
 from mimic_server.domain.sessions import Session, SessionState, TerminationReason
@@ -26,6 +26,7 @@ from mimic_server.simulation.recorder import Recorder
 from mimic_server.simulation.turn_loop import TurnLoop
 
 MESSAGES_A_READ = 1000
+RUNS_REMEMBERED = 100
 
 log = structlog.get_logger("mimic.sessions")
 
@@ -41,6 +42,7 @@ class SessionRunner:
         self._model = model
         self._feed = feed
         self._clock = clock
+        self._of_run: dict[RunId, Sequence[Evaluation]] = {}
 
     async def execute(self, team_id: TeamId, session_id: SessionId, control: Control) -> Session:
         """Does what is left to do of a session, and returns it as it ended. An ended one stays as it is.
@@ -104,14 +106,21 @@ class SessionRunner:
         return publish
 
     async def _evaluations(self, work: UnitOfWork, session: Session) -> Sequence[Evaluation]:
-        """The evaluations that apply: those the run names, else the agent's enabled ones."""
-        wanted: Sequence[Any] = ()
-        if session.run_id is not None:
-            wanted = (await work.runs.get(session.run_id)).evaluation_ids
+        """The evaluations that apply: those the run names, else the agent's enabled ones.
+
+        A run's are read once, so that all its sessions are judged by the same.
+        """
+        run_id = session.run_id
+        if run_id is not None and run_id in self._of_run:
+            return self._of_run[run_id]
+        wanted = set((await work.runs.get(run_id)).evaluation_ids) if run_id is not None else set()
         listing = await work.evaluations.list(Page(1000), agent_id=session.agent_id)
-        if wanted:
-            return [e for e in listing.items if e.id in set(wanted)]
-        return [e for e in listing.items if e.enabled]
+        chosen = [e for e in listing.items if (e.id in wanted if wanted else e.enabled)]
+        if run_id is not None:
+            self._of_run[run_id] = chosen
+            if len(self._of_run) > RUNS_REMEMBERED:
+                del self._of_run[next(iter(self._of_run))]
+        return chosen
 
     async def _converse(self, recorder: Recorder, agent: Agent, control: Control) -> Ending:
         connection = agent.connection(recorder.session.connection_id)
