@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from mimic.adapter.v1 import conversation_pb2, message_pb2
 
-from tests.adapters.websocket.hosting import AGENT, CHANNEL, FAILED, Adapter, Turn
+from tests.adapters.websocket.hosting import AGENT, CHANNEL, FAILED, Adapter
 from tests.adapters.websocket.scripted import Peer, Play, ScriptedAgent
 from tests.support.shapes.running import shape_agent
 
@@ -197,29 +197,40 @@ async def test_a_message_of_unknown_fate_is_not_repeated(adapter: Adapter) -> No
         assert turn.closed.fault.source == CHANNEL
 
 
-async def closing(adapter: Adapter, *plays: Play, **settings: Any) -> tuple[Turn, message_pb2.Fault]:
-    """Say one thing to an agent that goes away after it, and return how that ends."""
+@pytest.mark.parametrize(
+    "play,source,reason",
+    [
+        (goes_on(resumed=False), CHANNEL, "NOT_RESUMED"),
+        (refuses(401), CHANNEL, "CREDENTIALS_REFUSED"),
+        (refuses(500), AGENT, "AGENT_HANDSHAKE_STATUS"),
+    ],
+)
+async def test_resuming_ends_in_a_fault_where_it_cannot_be(
+    adapter: Adapter, play: Play, source: int, reason: str
+) -> None:
+    gate = asyncio.Event()
+
+    async def late(peer: Peer) -> None:
+        await gate.wait()
+        await play(peer)
+
+    settings = RESUME | {"resume": RESUME["resume"] | {"within_seconds": 0.1}}
     async with (
-        ScriptedAgent(cut(said("one", seq=1), DONE), *plays) as agent,
-        adapter.conversing(url=agent.url, **(RESUME | settings)) as session,
+        ScriptedAgent(cut(said("one", seq=1), DONE), late) as agent,
+        adapter.conversing(url=agent.url, **settings) as session,
     ):
         await session.say("hi")
+        await agent.peer(2)
         await session.send("meanwhile")
+        # What cannot be sent is told at once: the message before it has arrived too.
+        refused = await session.say(message_pb2.Part(location=message_pb2.Location()))
+        assert refused.receipts[0].message_id == "m3"
+        gate.set()
         turn = await session.turn()
-        while "closed" not in turn.kinds:
-            turn.events += (await session.turn()).events
-        return turn, turn.closed.fault
-
-
-async def test_resuming_ends_in_a_fault_where_it_cannot_be(adapter: Adapter) -> None:
-    turn, fault = await closing(adapter, goes_on(resumed=False))
-    assert (fault.source, fault.reason) == (CHANNEL, "NOT_RESUMED")
-    assert [receipt.status for receipt in turn.receipts] in ([], [FAILED])
-    _, fault = await closing(adapter, refuses(401), goes_on())
-    assert (fault.source, fault.reason) == (CHANNEL, "CREDENTIALS_REFUSED")
-    quick = RESUME["resume"] | {"within_seconds": 0.1}
-    _, fault = await closing(adapter, refuses(500), resume=quick)
-    assert (fault.source, fault.reason) == (AGENT, "AGENT_HANDSHAKE_STATUS")
+        assert [(receipt.message_id, receipt.status) for receipt in turn.receipts] == [("m2", FAILED)]
+        closed = (await session.turn()).closed
+    for fault in (turn.receipts[0].fault, closed.fault):
+        assert (fault.source, fault.reason) == (source, reason)
 
 
 async def test_a_peer_that_is_silent_is_gone(adapter: Adapter) -> None:
