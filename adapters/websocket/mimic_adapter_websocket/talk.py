@@ -228,6 +228,8 @@ class Talk:
         try:
             await self._hearing.release()
             while (lost := await self._read_to_end(socket)) is not None:
+                if self._over or self._leaving:
+                    return
                 self._saying.socket = None
                 socket.drop()
                 self._saying.socket = socket = await self._reconnect(lost)
@@ -248,8 +250,6 @@ class Talk:
         try:
             await self._read(socket)
         except SocketLost as error:
-            if self._over or self._leaving:
-                return None
             return faults.channel("CONNECTION_LOST", f"the connection to the agent was lost: {error}")
         except SocketBroken as error:
             self._hearing.raw(RawDirection.FROM_AGENT, "", fault=error.fault)

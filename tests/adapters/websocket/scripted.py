@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -143,15 +144,16 @@ def answering(*answers: dict[str, Any]) -> Play:
 class ScriptedAgent:
     """The agent: serves one play a connection, in their order, and the last one for ever after."""
 
-    def __init__(self, *plays: Play) -> None:
+    def __init__(self, *plays: Play, tls: ssl.SSLContext | None = None) -> None:
         self._plays = list(plays)
+        self._tls = tls
         self._peers: list[Peer] = []
         self._news = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: list[BaseException] = []
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=2048)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=2048, ssl=self._tls)
         self.url = f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
