@@ -277,7 +277,7 @@ async def running(database_url: str, settings: RpcSettings | None = None) -> Asy
     """Runs a server."""
     storage = await SqlStorage.open(database_url)
     adapters, model, feed = BenchAdapters(), ListedModel(answers), Feed()
-    orchestrator = EmbeddedOrchestrator(storage.leases)
+    orchestrator = EmbeddedOrchestrator(storage.leases, "tests")
     services = services_on(storage, adapters, model, orchestrator, feed)
     key = await ensure_first_team(storage)
     server = await RpcServer.start(services, "127.0.0.1:0", settings)
