@@ -2,8 +2,7 @@
 
 # The Python that makes the environment: 3.11 or newer.
 PYTHON = python3
-# What to demonstrate or to measure alone; empty means the default, or everything.
-CHANNEL =
+# What to measure alone; empty means everything.
 ONLY =
 # Further words for the command behind test and lock.
 ARGS =
@@ -28,8 +27,8 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z.]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 .PHONY: demo
-demo: $(READY) ## see a persona talk to an agent and be scored; CHANNEL=websocket chooses the channel
-	@$(BIN)/mimic demo $(CHANNEL:%=--channel %)
+demo: $(READY) ## see personas talk to an agent and be scored
+	@$(BIN)/mimic demo
 
 .PHONY: test
 test: $(READY) ## run the tests; ARGS='-k sessions' passes words to pytest

@@ -84,8 +84,12 @@ class App:
         self.channels = [status.channel for status in parts.host.statuses()]
 
     @classmethod
-    async def start(cls, settings: Settings) -> Self:
+    async def start(cls, settings: Settings, *, published: bool = True) -> Self:
         """Starts a server, which takes up what was left.
+
+        Args:
+            settings: The settings.
+            published: Whether other commands on the data directory find it.
 
         Raises:
             InvalidInputError: A setting is wrong.
@@ -115,7 +119,8 @@ class App:
             undo.push_async_callback(rpc.stop)
             await orchestrator.start()
             undo.push_async_callback(orchestrator.stop)
-            _write_private(directory.path / ADDRESS_FILE, rpc.address)
+            if published:
+                _write_private(directory.path / ADDRESS_FILE, rpc.address)
             undo.pop_all()
         _calm_collector()
         parts = _Parts(directory, storage, model, host, orchestrator, rpc)

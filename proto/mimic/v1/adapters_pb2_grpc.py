@@ -92,7 +92,7 @@ class AdapterAdminServiceServicer:
     def RestartAdapter(self, request, context):
         """Ends and starts an adapter; its crash budget is whole again. Its sessions resume as far as the channel allows.
 
-        Errors: NOT_FOUND.
+        Errors: NOT_FOUND; PERMISSION_DENIED unless the caller's team is the server's first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,7 +101,7 @@ class AdapterAdminServiceServicer:
     def EnableAdapter(self, request, context):
         """Lets a disabled adapter be started again.
 
-        Errors: NOT_FOUND.
+        Errors: NOT_FOUND; PERMISSION_DENIED unless the caller's team is the server's first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,7 +110,7 @@ class AdapterAdminServiceServicer:
     def DisableAdapter(self, request, context):
         """Ends an adapter and keeps it from being started. Its sessions end with an ADAPTER fault.
 
-        Errors: NOT_FOUND.
+        Errors: NOT_FOUND; PERMISSION_DENIED unless the caller's team is the server's first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,7 +120,7 @@ class AdapterAdminServiceServicer:
         """Streams the last lines of an adapter's log (at most 1,000), then, on request, each new one. A slow reader loses
         the oldest lines and is told how many.
 
-        Errors: NOT_FOUND.
+        Errors: NOT_FOUND; PERMISSION_DENIED unless the caller's team is the server's first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,23 +46,23 @@ class AdapterAdminServiceStub:
     RestartAdapter: _grpc.UnaryUnaryMultiCallable[_adapters_pb2.RestartAdapterRequest, _adapters_pb2.RestartAdapterResponse]
     """Ends and starts an adapter; its crash budget is whole again. Its sessions resume as far as the channel allows.
 
-    Errors: NOT_FOUND.
+    Errors: NOT_FOUND; PERMISSION_DENIED unless the caller's team is the server's first.
     """
     EnableAdapter: _grpc.UnaryUnaryMultiCallable[_adapters_pb2.EnableAdapterRequest, _adapters_pb2.EnableAdapterResponse]
     """Lets a disabled adapter be started again.
 
-    Errors: NOT_FOUND.
+    Errors: NOT_FOUND; PERMISSION_DENIED unless the caller's team is the server's first.
     """
     DisableAdapter: _grpc.UnaryUnaryMultiCallable[_adapters_pb2.DisableAdapterRequest, _adapters_pb2.DisableAdapterResponse]
     """Ends an adapter and keeps it from being started. Its sessions end with an ADAPTER fault.
 
-    Errors: NOT_FOUND.
+    Errors: NOT_FOUND; PERMISSION_DENIED unless the caller's team is the server's first.
     """
     WatchLogs: _grpc.UnaryStreamMultiCallable[_adapters_pb2.WatchLogsRequest, _adapters_pb2.WatchLogsResponse]
     """Streams the last lines of an adapter's log (at most 1,000), then, on request, each new one. A slow reader loses
     the oldest lines and is told how many.
 
-    Errors: NOT_FOUND.
+    Errors: NOT_FOUND; PERMISSION_DENIED unless the caller's team is the server's first.
     """
 
 @_typing.type_check_only
@@ -83,23 +83,23 @@ class AdapterAdminServiceAsyncStub(AdapterAdminServiceStub):
     RestartAdapter: _aio.UnaryUnaryMultiCallable[_adapters_pb2.RestartAdapterRequest, _adapters_pb2.RestartAdapterResponse]  # type: ignore[assignment]
     """Ends and starts an adapter; its crash budget is whole again. Its sessions resume as far as the channel allows.
 
-    Errors: NOT_FOUND.
+    Errors: NOT_FOUND; PERMISSION_DENIED unless the caller's team is the server's first.
     """
     EnableAdapter: _aio.UnaryUnaryMultiCallable[_adapters_pb2.EnableAdapterRequest, _adapters_pb2.EnableAdapterResponse]  # type: ignore[assignment]
     """Lets a disabled adapter be started again.
 
-    Errors: NOT_FOUND.
+    Errors: NOT_FOUND; PERMISSION_DENIED unless the caller's team is the server's first.
     """
     DisableAdapter: _aio.UnaryUnaryMultiCallable[_adapters_pb2.DisableAdapterRequest, _adapters_pb2.DisableAdapterResponse]  # type: ignore[assignment]
     """Ends an adapter and keeps it from being started. Its sessions end with an ADAPTER fault.
 
-    Errors: NOT_FOUND.
+    Errors: NOT_FOUND; PERMISSION_DENIED unless the caller's team is the server's first.
     """
     WatchLogs: _aio.UnaryStreamMultiCallable[_adapters_pb2.WatchLogsRequest, _adapters_pb2.WatchLogsResponse]  # type: ignore[assignment]
     """Streams the last lines of an adapter's log (at most 1,000), then, on request, each new one. A slow reader loses
     the oldest lines and is told how many.
 
-    Errors: NOT_FOUND.
+    Errors: NOT_FOUND; PERMISSION_DENIED unless the caller's team is the server's first.
     """
 
 class AdapterAdminServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -135,7 +135,7 @@ class AdapterAdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_adapters_pb2.RestartAdapterResponse, _abc.Awaitable[_adapters_pb2.RestartAdapterResponse]]:
         """Ends and starts an adapter; its crash budget is whole again. Its sessions resume as far as the channel allows.
 
-        Errors: NOT_FOUND.
+        Errors: NOT_FOUND; PERMISSION_DENIED unless the caller's team is the server's first.
         """
 
     @_abc_1.abstractmethod
@@ -146,7 +146,7 @@ class AdapterAdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_adapters_pb2.EnableAdapterResponse, _abc.Awaitable[_adapters_pb2.EnableAdapterResponse]]:
         """Lets a disabled adapter be started again.
 
-        Errors: NOT_FOUND.
+        Errors: NOT_FOUND; PERMISSION_DENIED unless the caller's team is the server's first.
         """
 
     @_abc_1.abstractmethod
@@ -157,7 +157,7 @@ class AdapterAdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_adapters_pb2.DisableAdapterResponse, _abc.Awaitable[_adapters_pb2.DisableAdapterResponse]]:
         """Ends an adapter and keeps it from being started. Its sessions end with an ADAPTER fault.
 
-        Errors: NOT_FOUND.
+        Errors: NOT_FOUND; PERMISSION_DENIED unless the caller's team is the server's first.
         """
 
     @_abc_1.abstractmethod
@@ -169,7 +169,7 @@ class AdapterAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams the last lines of an adapter's log (at most 1,000), then, on request, each new one. A slow reader loses
         the oldest lines and is told how many.
 
-        Errors: NOT_FOUND.
+        Errors: NOT_FOUND; PERMISSION_DENIED unless the caller's team is the server's first.
         """
 
 def add_AdapterAdminServiceServicer_to_server(servicer: AdapterAdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -341,7 +341,10 @@ class Evaluation(_message.Message):
     regex: _builtins.str
     """REGEX_MATCH (required): RE2 syntax. TIMESTAMP_DIFF (optional): only answers to persona messages that match."""
     script: _builtins.str
-    """CUSTOM_SCRIPT (required): Starlark that defines `evaluate(transcript)`."""
+    """CUSTOM_SCRIPT (required): Starlark that defines `evaluate(transcript)`. The transcript is a list of dicts, one a
+    message: seq, turn, sender ("persona" or "agent"), text and more; it returns a number, True or False, None (does
+    not apply), or a dict of value, explanation and evidence (seqs).
+    """
     messages: Global___WhoseMessages.ValueType
     """Whose messages REGEX_MATCH and SENTIMENT_ANALYSIS read. Unset: the agent's."""
     aggregate: Global___Aggregate.ValueType

@@ -35,7 +35,7 @@ class _RunOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunOutcome
     RUN_OUTCOME_PASSED: _RunOutcome.ValueType  # 1
     """Every session that counts was judged, and no evaluation failed."""
     RUN_OUTCOME_FAILED: _RunOutcome.ValueType  # 2
-    """An evaluation failed, or a session ended by a fault of the agent's."""
+    """An evaluation failed, or a session ended by a fault of the agent's or by its silence."""
     RUN_OUTCOME_INCONCLUSIVE: _RunOutcome.ValueType  # 3
     """Nothing failed, but sessions or evaluations are missing for reasons that are not the agent's."""
 
@@ -47,7 +47,7 @@ RUN_OUTCOME_UNSPECIFIED: RunOutcome.ValueType  # 0
 RUN_OUTCOME_PASSED: RunOutcome.ValueType  # 1
 """Every session that counts was judged, and no evaluation failed."""
 RUN_OUTCOME_FAILED: RunOutcome.ValueType  # 2
-"""An evaluation failed, or a session ended by a fault of the agent's."""
+"""An evaluation failed, or a session ended by a fault of the agent's or by its silence."""
 RUN_OUTCOME_INCONCLUSIVE: RunOutcome.ValueType  # 3
 """Nothing failed, but sessions or evaluations are missing for reasons that are not the agent's."""
 Global___RunOutcome: _TypeAlias = RunOutcome  # noqa: Y015

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,6 +22,9 @@ from mimic.v1 import (
 from mimic_server.cli.errors import CommandError, Exit
 from mimic_server.cli.plan import Drafts, Plan
 from mimic_server.cli.remote import Remote, as_message
+
+SERVER_BACK_SECONDS = 60.0
+"""How long a run waits for its server to come back."""
 
 
 class View(Protocol):
@@ -148,6 +152,30 @@ def exit_of(report: runs_pb2.RunReport) -> Exit:
 
 
 async def _watch(remote: Remote, run_id: str, view: View) -> None:
+    """Watches a run to its end, over restarts of the server.
+
+    Raises:
+        CommandError: The server does not come back.
+    """
+    give_up = 0.0
+    while True:
+        try:
+            await _watch_once(remote, run_id, view)
+        except CommandError as error:
+            if error.exit_code != Exit.INFRASTRUCTURE:
+                raise
+            now = time.monotonic()
+            give_up = give_up or now + SERVER_BACK_SECONDS
+            if now > give_up:
+                later = f"once it is back: mimic runs get-report {run_id}"
+                raise CommandError(f"{error.message}; {later}", Exit.INFRASTRUCTURE) from None
+            view.status("the server is gone; waiting for it to come back")
+            await asyncio.sleep(1)
+        else:
+            return
+
+
+async def _watch_once(remote: Remote, run_id: str, view: View) -> None:
     following: asyncio.Task[None] | None = None
     request = runs_pb2.WatchRunRequest(run_id=run_id)
     async for event in remote.stream(request, runs_pb2.WatchRunResponse):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,7 +12,8 @@ from mimic_server.cli.client import ADDRESS_FILE, Target, data_directory, find
 from mimic_server.cli.errors import of_mimic
 from mimic_server.cli.remote import Remote, reach
 from mimic_server.config import Settings
-from mimic_server.domain.errors import MimicError
+from mimic_server.domain.errors import MimicError, PreconditionError
+from mimic_server.storage.directory import DataDirectory
 
 
 @asynccontextmanager
@@ -31,7 +33,15 @@ async def server(
         folder = data_directory(data_dir)
         # What the command prints is for people; the log is for those who look for a cause.
         chosen = Settings.read(data_dir=folder, log_file=folder / "server.log", port=0, **settings)
-        app = await App.start(chosen)
+        try:
+            app = await App.start(chosen, published=False)
+        except PreconditionError as error:
+            if error.reason != DataDirectory.IN_USE:
+                raise
+            # Another command's server is there for that command alone.
+            folder /= f"beside-{os.getpid()}"
+            chosen = Settings.read(data_dir=folder, log_file=folder / "server.log", port=0, **settings)
+            app = await App.start(chosen, published=False)
     except MimicError as error:
         raise of_mimic(error) from None
     try:

@@ -49,7 +49,7 @@ class RunOutcome(enum.StrEnum):
     PASSED = "PASSED"
     """Every session that counts was judged, and no evaluation failed."""
     FAILED = "FAILED"
-    """At least one evaluation failed, or a session ended by a fault of the agent's."""
+    """At least one evaluation failed, or a session ended by a fault of the agent's or by its silence."""
     INCONCLUSIVE = "INCONCLUSIVE"
     """Nothing failed, but sessions or evaluations are missing for reasons that are not the agent's."""
 

@@ -26,7 +26,7 @@ from mimic_server.domain.messages import Message
 from mimic_server.domain.personas import Persona
 from mimic_server.domain.ports import LanguageModel, Listing, Orchestrator, Page, Storage, UnitOfWork, Work
 from mimic_server.domain.runs import JobState, Run, RunOptions, RunOutcome, RunReport
-from mimic_server.domain.sessions import Session, SessionState
+from mimic_server.domain.sessions import Session, SessionState, TerminationReason
 from mimic_server.domain.teams import Principal
 from mimic_server.services.clock import Clock
 from mimic_server.services.feed import Feed, Lagged
@@ -304,6 +304,8 @@ def outcome_of(sessions: Sequence[Session], results: Sequence[EvaluationResult])
     if any(r.judgement.verdict is Verdict.FAIL for r in results):
         return RunOutcome.FAILED
     if any(s.fault is not None and s.fault.source is FaultSource.AGENT for s in sessions):
+        return RunOutcome.FAILED
+    if any(s.termination is TerminationReason.AGENT_SILENT for s in sessions):
         return RunOutcome.FAILED
     judged = all(s.state is SessionState.COMPLETED for s in sessions) and bool(sessions)
     errors = any(r.judgement.status is ResultStatus.ERROR for r in results)

@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from mimic_server.domain.faults import Fault, FaultSource
 from mimic_server.domain.sessions import TerminationReason
 
-REPEATABLE = frozenset({FaultSource.ADAPTER, FaultSource.CHANNEL, FaultSource.MIMIC})
-"""Faults after which another attempt may go better. The agent's are what we look for; the simulator tried."""
+CREDENTIALS_REFUSED = "CREDENTIALS_REFUSED"
+"""Reason of faults that only a person can mend."""
+
+_REPEATABLE = frozenset({FaultSource.ADAPTER, FaultSource.CHANNEL, FaultSource.MIMIC})
+
+
+def repeatable(fault: Fault) -> bool:
+    """Whether another attempt may go better. The agent's faults are what we look for; the simulator tried."""
+    return fault.source in _REPEATABLE and fault.reason != CREDENTIALS_REFUSED
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from mimic_server.domain.ids import persona_message_id
 from mimic_server.domain.messages import Sender, Stop, StopKind, Usage
 from mimic_server.domain.ports import Adapters, Conversation, ConversationLost, LanguageModel
 from mimic_server.domain.sessions import Attempt, SessionState, TerminationReason
-from mimic_server.simulation.endings import REPEATABLE, AttemptFailedError, Ending
+from mimic_server.simulation.endings import AttemptFailedError, Ending, repeatable
 from mimic_server.simulation.intake import Intake
 from mimic_server.simulation.opening import Opener
 from mimic_server.simulation.recorder import Recorder
@@ -91,7 +91,7 @@ class TurnLoop:
                 return Ending(TerminationReason.CANCELLED)
             resuming = False
             number = len(self._recorder.session.attempts)
-            if failed.fault.source not in REPEATABLE or number >= self._recorder.session.options.max_attempts:
+            if not repeatable(failed.fault) or number >= self._recorder.session.options.max_attempts:
                 self._recorder.change(attempts=self._ended_attempts(failed))
                 return Ending(TerminationReason.FAULT, failed.fault.message, failed.fault)
             await asyncio.sleep(0.2 * 2**number * (0.5 + self._random.random()))
@@ -332,7 +332,9 @@ class Turns:
         while intake.closed is None and not intake.turn_complete:
             if not await intake.until(conversation, self._taking.deadline()):
                 break
-        if intake.closed is None and (unsettled := self._opener.unsettled()):
+        # A message may wait behind one that the agent still owes an answer to: the agent is silent, then.
+        owed = self._silent_turns > 0
+        if intake.closed is None and not owed and (unsettled := self._opener.unsettled()):
             channel = self._recorder.session.channel
             message = f"the {channel} adapter never told whether message {unsettled[0].seq} was sent"
             fault = Fault(FaultSource.ADAPTER, "NO_RECEIPT", message)

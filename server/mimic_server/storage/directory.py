@@ -14,6 +14,9 @@ from mimic_server.domain.errors import PreconditionError
 class DataDirectory:
     """A data directory, held by this process until it is closed or the process ends, however it ends."""
 
+    IN_USE = "DATA_DIRECTORY_IN_USE"
+    """Reason of the error when another process holds it."""
+
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
         self._lock = lock
@@ -41,7 +44,7 @@ class DataDirectory:
             holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(lock)
             raise PreconditionError(
-                "DATA_DIRECTORY_IN_USE",
+                cls.IN_USE,
                 f"Another Mimic server (process {holder}) uses the data directory {path}:"
                 " stop it, or name another directory",
             ) from None

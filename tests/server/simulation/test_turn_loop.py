@@ -473,3 +473,33 @@ async def test_a_turn_that_the_persona_lets_pass_costs_no_model_call() -> None:
     assert stage.session.turns == 6
     assert 0 < len(spoken) < 6
     assert {task.turn for task in stage.model.tasks} == spoken
+
+
+async def test_an_agent_that_never_answers_is_silent_though_later_messages_wait_behind_the_first() -> None:
+    async def hanging(conversation: LocalConversation, message: OutgoingMessage) -> None:
+        if len(stage.adapters.said) == 1:
+            conversation.sent(message)
+
+    stage = Stage(LocalAdapters(hanging), lambda _: says("hello?"), turn_timeout_ms=100)
+    ending = await stage.play()
+    assert (ending.reason, ending.fault) == (TerminationReason.AGENT_SILENT, None)
+    assert len(stage.session.attempts) == 1
+
+
+async def test_an_adapter_that_never_tells_of_a_message_is_at_fault() -> None:
+    async def mute(conversation: LocalConversation, message: OutgoingMessage) -> None:
+        pass
+
+    stage = Stage(LocalAdapters(mute), lambda _: says("hello?"), turn_timeout_ms=100, max_attempts=1)
+    ending = await stage.play()
+    assert ending.fault is not None
+    assert (ending.fault.source, ending.fault.reason) == (FaultSource.ADAPTER, "NO_RECEIPT")
+
+
+async def test_refused_credentials_are_not_tried_again() -> None:
+    refused = Fault(FaultSource.CHANNEL, "CREDENTIALS_REFUSED", "the agent answered 401")
+    stage = Stage(LocalAdapters(), [says("hi")])
+    stage.adapters.refusals = [FaultError(refused)]
+    ending = await stage.play()
+    assert ending.fault == refused
+    assert len(stage.session.attempts) == 1
