@@ -49,6 +49,7 @@ async def demo(console: Console, data_dir: Path) -> Exit:
             seed=7,
         )
         async with server(address=None, api_key=None, data_dir=str(data_dir)) as remote:
+            data_dir = remote.data_directory or data_dir
             with RunView(console, follows=True) as view:
                 prepared = await prepare(remote, plan, view)
                 report = await play(remote, plan, prepared, view)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
@@ -19,10 +20,15 @@ M = TypeVar("M", bound=Message)
 
 
 class Remote:
-    """A server's API. Every error ends the command with one line."""
+    """A server's API. Every error ends the command with one line.
+
+    Attributes:
+        data_directory: Where the server keeps its data. None: it is another process's affair.
+    """
 
     def __init__(self, target: Target, channel: grpc.aio.Channel) -> None:
         self.target = target
+        self.data_directory: Path | None = None
         self._channel = channel
         self._methods = {method.input_type.full_name: method for s in services() for method in s.methods}
 

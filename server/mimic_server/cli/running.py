@@ -46,6 +46,7 @@ async def server(
         raise of_mimic(error) from None
     try:
         async with reach(Target(app.address, app.api_key)) as remote:
+            remote.data_directory = app.data_directory
             yield remote
     finally:
         await app.stop()
