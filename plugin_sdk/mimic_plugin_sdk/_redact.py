@@ -12,6 +12,7 @@ REDACTED = "[redacted]"
 _secrets: set[str] = set()
 _pattern: re.Pattern[str] | None = None
 _longest = 0
+_LEAST_CHARS = 4
 
 
 def add_secrets(settings: object) -> None:
@@ -29,12 +30,12 @@ def add_values(values: Iterable[str]) -> None:
     """Redact some texts from now on.
 
     Args:
-        values: The texts; empty ones are left alone.
+        values: The texts. Very short ones are left alone: they stand in every second text by chance.
     """
     global _pattern, _longest  # noqa: PLW0603 - logs, faults and payloads of the process share them
     known = len(_secrets)
     for value in values:
-        if value:
+        if len(value) >= _LEAST_CHARS:
             _secrets.update(_forms(value))
     if len(_secrets) == known:
         return
