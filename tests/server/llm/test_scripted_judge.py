@@ -74,3 +74,30 @@ async def test_says_what_it_cannot_do() -> None:
 
     with pytest.raises(FaultError, match="no script for the task other"):
         await ScriptedModel().answer(Other())  # type: ignore[arg-type]
+
+
+PIZZA = "Your pizza comes in 30 minutes."
+WANTS = (
+    "Where is my order NW-10234?",
+    "Get me a refund for the damaged tent, please?",
+    "Are you open on Saturday?",
+)
+USEFUL = (
+    "Order NW-10234 is on its way with the carrier.",
+    "Certainly, your refund for the tent is done.",
+    "Yes, on Saturday from 10 am to 4 pm.",
+)
+
+
+@pytest.mark.parametrize(
+    "replies, low, high",
+    [((PIZZA,) * 3, 0, 0), (tuple(f"I heard: {want}" for want in WANTS), 0, 0), (USEFUL, 100, 100)],
+)
+async def test_counts_as_answered_only_what_relates(
+    replies: tuple[str, ...], low: float, high: float
+) -> None:
+    talk = transcript(*(text for pair in zip(WANTS, replies, strict=True) for text in pair))
+    task = JudgementTask("What share of requests was answered?", Metric.ACCURACY_PERCENTAGE, talk.lines)
+    answer = (await ScriptedModel().answer(task)).value
+    assert low <= answer.value <= high
+    assert ("no proper answer to the request in 3 of 3" in answer.explanation) is (high == 0)

@@ -238,3 +238,45 @@ async def test_links_are_no_choices() -> None:
     assert talk.open_choices == ()
     answer = (await ScriptedModel().answer(PersonaTurnTask(talk, 1, 9, 1))).value
     assert answer.take_choice is None
+
+
+BUYER = PersonaSpec(
+    name="Ben",
+    background="His order number is NW-10234.",
+    goals=(
+        "Get a refund for the damaged tent",
+        "Find out where his order is",
+        "Find out whether the shop is open on Saturday",
+        "Change the delivery address of his order",
+    ),
+)
+
+
+def echo(_turn: int, said: str) -> Sequence[str]:
+    return [f"I heard: {said}"]
+
+
+def useful(_turn: int, said: str) -> Sequence[str]:
+    if "refund" in said:
+        return ["I have refunded the tent, the money is back in 5 days."]
+    if "where" in said.lower():
+        return ["Your order is on its way with the carrier."]
+    if "open" in said:
+        return ["Yes, we are open on Saturday from 10 am to 4 pm."]
+    return ["Done, the delivery address is changed."]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "agent, stop", [(always("Your pizza comes in 30 minutes."), "gave up"), (echo, "gave up"), (useful, "")]
+)
+async def test_takes_for_an_answer_only_what_relates(agent: Agent, stop: str, seed: int) -> None:
+    talk, answers = await play(agent, BUYER, seed=seed, turns=30)
+    done = answers[-1].stop(BUYER)
+    assert done is not None
+    if stop:
+        assert done.kind is StopKind.STOP_CONDITION
+        assert done.condition == f"gave up: {'; '.join(BUYER.goals)}"
+    else:
+        assert done.kind is StopKind.GOALS_REACHED, talk.entries
+        assert len(answers) == len(BUYER.goals) + 1

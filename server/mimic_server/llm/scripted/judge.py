@@ -19,6 +19,7 @@ from mimic_server.evaluation.tasks import (
 )
 from mimic_server.llm.scripted.facts import stems
 from mimic_server.llm.scripted.reading import Kind, read
+from mimic_server.llm.scripted.relevance import asks, relates, without_echo
 
 _HOSTILE = -0.6
 """A message that VADER scores below this is taken for rude."""
@@ -41,6 +42,7 @@ _NEGATIVE = re.compile(
 )
 _NEVER = re.compile(r"\b(?:never|not|avoid\w*|without|free of|n't|no)\b|n't\b", re.IGNORECASE)
 _NUMBER = re.compile(r"\d{4,}|\b[A-Z]{1,6}-?\d{3,}\b", re.IGNORECASE)
+_CONTEXT = 1000
 _FAILED = frozenset({Kind.FALLBACK, Kind.NOT_FOUND, Kind.REFUSAL, Kind.SILENCE})
 
 
@@ -144,28 +146,43 @@ def _memory(lines: Sequence[TranscriptLine]) -> _Finding:
 
 
 def _help(lines: Sequence[TranscriptLine]) -> _Finding:
-    """Turns in which the customer got no answer, a shrug, an insult, or the same question again."""
+    """Turns in which the customer got no answer to what was asked.
+
+    That is silence, a shrug, an insult, an echo, something else, or the same question again.
+    """
     turns: dict[int, list[TranscriptLine]] = {}
-    asked: set[int] = set()
-    goodbyes: set[int] = set()
+    asked: dict[int, list[TranscriptLine]] = {}
     for line in lines:
-        if line.sender is Sender.AGENT:
-            turns.setdefault(line.turn, []).append(line)
-        else:
-            asked.add(line.turn)
-            if line.message.stop is not None:
-                goodbyes.add(line.turn)
+        (turns if line.sender is Sender.AGENT else asked).setdefault(line.turn, []).append(line)
     repeated = {line.seq for line in _memory(lines).failures}
     failures: list[TranscriptLine] = []
-    silent = 0
-    for turn in sorted(asked - goodbyes):
+    silent = counted_turns = 0
+    pending = context = ""
+    before: set[str] = set()
+    for turn in sorted(asked):
+        if any(line.message.stop is not None for line in asked[turn]):
+            continue
+        counted_turns += 1
+        heard = [line.text for line in asked[turn]]
+        if asks(" ".join(heard)):
+            context, pending = f"{pending} {context}"[:_CONTEXT], " ".join(heard)
         said = turns.get(turn, [])
-        reading = read("\n".join(line.text for line in said))
         if not said:
             silent += 1
-        elif reading.rude or reading.kind in _FAILED or any(line.seq in repeated for line in said):
+            continue
+        own = "\n".join(without_echo(line.text, heard) for line in said).strip()
+        reading = read(own)
+        again = own in before and reading.kind is not Kind.ANSWER
+        before.add(own)
+        if reading.rude or reading.kind in _FAILED or any(line.seq in repeated for line in said):
             failures.append(said[0])
-    return _Finding("no proper answer", len(asked - goodbyes), tuple(failures), silent)
+        elif pending:
+            unrelated = reading.kind is Kind.ANSWER and not relates(own, pending, context)
+            if unrelated or again or reading.kind is Kind.NOTHING:
+                failures.append(said[0])
+            elif reading.kind is Kind.ANSWER:
+                context, pending = pending, ""
+    return _Finding("no proper answer to the request", counted_turns, tuple(failures), silent)
 
 
 def _topic(question: str, lines: Sequence[TranscriptLine]) -> _Finding:

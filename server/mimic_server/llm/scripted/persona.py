@@ -6,6 +6,7 @@ that is taken up again by another process goes on as it would have.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from mimic_server.llm.scripted import words
 from mimic_server.llm.scripted.conditions import Annoyance, about, met, met_because
 from mimic_server.llm.scripted.facts import facts_of, stems
 from mimic_server.llm.scripted.reading import Kind, Reading, combined, read
+from mimic_server.llm.scripted.relevance import relates, without_echo
 from mimic_server.simulation.tasks import Dialogue, Entry, PersonaTurn, PersonaTurnTask
 from mimic_server.simulation.typing_style import lets_turn_pass
 
@@ -51,6 +53,7 @@ class _Player:
         self._turn = 0
         self._heard = 0
         self._replies: list[Entry] = []
+        self._said: list[str] = []
         self._goal = 0
         self._tries = 0
         self._given_up: list[str] = []
@@ -73,13 +76,18 @@ class _Player:
             entry = entries[position]
             if entry.sender is Sender.AGENT:
                 self._replies.append(entry)
-            elif entry.turn > self._turn:
+                continue
+            if entry.turn > self._turn:
                 self._act(entry.turn)
+                self._said = []
+            self._said.append(entry.text)
         self._heard = len(entries)
         if lets_turn_pass(task.dialogue, seed=task.seed, attempt=task.attempt, turn=task.turn):
             # It will not be said, so nothing happened: whoever acts this dialogue again finds no such turn.
             return PersonaTurn(messages=(), reasoning=f"{self._persona.name} lets the turn pass.")
-        return self._act(task.turn)
+        done = self._act(task.turn)
+        self._said = []
+        return done
 
     def _act(self, turn: int) -> PersonaTurn:
         opening, self._turn = self._turn == 0, turn
@@ -91,7 +99,7 @@ class _Player:
             return self._choice(choices) or self._say(opener, why="opens the conversation")
         texts = [entry.text for entry in replies if not entry.deleted]
         text = "\n".join(texts)
-        reading = read(text) if len(texts) < 2 else combined([read(each) for each in texts], self._told)
+        reading = self._read(texts)
         self._count(reading)
         condition = met(self._persona.stop_conditions, self._annoyed, text)
         if condition is not None:
@@ -99,12 +107,25 @@ class _Player:
             return self._say(self._pick(words.STOPS), why=why, stop="stop_condition", on=condition)
         return self._react(reading, text, choices)
 
+    def _read(self, texts: Sequence[str]) -> Reading:
+        """What the agent's messages amount to for the goal under way: its own words back are no answer."""
+        if not any(text.strip() for text in texts):
+            return read("")
+        own = [without_echo(text, self._said) for text in texts]
+        readings = [read(text) if text else Reading(Kind.NOTHING) for text in own]
+        reading = combined(readings, self._told) if len(readings) > 1 else readings[0]
+        goals = self._persona.goals
+        context = " ".join(reversed(goals[: self._goal]))
+        if reading.kind is Kind.ANSWER and not relates("\n".join(own), goals[self._goal], context):
+            return dataclasses.replace(reading, kind=Kind.OFF_TOPIC)
+        return reading
+
     def _count(self, reading: Reading) -> None:
         if reading.rude:
             self._annoyed[Annoyance.RUDE] += 1
         if reading.kind is Kind.SILENCE:
             self._annoyed[Annoyance.SILENT] += 1
-        elif reading.kind in {Kind.FALLBACK, Kind.NOT_FOUND, Kind.REFUSAL, Kind.NOTHING}:
+        elif reading.kind in {Kind.FALLBACK, Kind.NOT_FOUND, Kind.REFUSAL, Kind.NOTHING, Kind.OFF_TOPIC}:
             self._annoyed[Annoyance.UNHELPFUL] += 1
         if any(slot in self._told for slot in reading.slots):
             self._annoyed[Annoyance.REPEATED] += 1
@@ -141,6 +162,8 @@ class _Player:
                 return self._say(known or self._pick(words.UNKNOWN), why="was asked for something")
             case Kind.FALLBACK:
                 return self._insist(words.AGAIN, "was not understood")
+            case Kind.OFF_TOPIC if self._tries > 1:
+                return self._insist(words.IMPATIENT, "has no answer yet and grows impatient")
             case _:
                 return self._insist(words.UNANSWERED, "has no answer yet")
 

@@ -20,6 +20,8 @@ class Kind(enum.Enum):
     ASKS = "asks for something"
     CONFIRM = "asks yes or no"
     ASKS_UNKNOWN = "asks for something else"
+    OFF_TOPIC = "answers something else"
+    """It has nothing to do with what was asked."""
     NOTHING = "says nothing"
     """A greeting or a courtesy alone."""
     ANSWER = "answer"

@@ -38,6 +38,11 @@ GIVE_UPS = (
 STOPS = ("That's enough, I'm leaving. Goodbye.", "I am done here. Goodbye.", "Enough. Goodbye.")
 AGAIN = ("Let me put it another way:", "Once more:", "Sorry, I meant:")
 UNANSWERED = ("That does not answer my question.", "That is not what I asked.", "I still need an answer.")
+IMPATIENT = (
+    "That has nothing to do with what I asked. Once and for all:",
+    "I am losing my patience. Please read what I write:",
+    "Are you even listening? Again:",
+)
 WAITING = ("Hello? Are you still there?", "Is anybody there?", "Hello??")
 TOLD = ("I already told you: {}.", "As I said, it is {}.", "Again: {}. I gave you that before.")
 GIVING = ("It's {}.", "{}.", "Sure, {}.", "That would be {}.")
