@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from mimic_server.cli.errors import CommandError, Exit
 from mimic_server.domain.agents import AgentSpec, Channel, Mode
 from mimic_server.domain.bootstraps import BootstrapOptions
-from mimic_server.domain.errors import InvalidInputError
+from mimic_server.domain.errors import InvalidInputError, Violation
 from mimic_server.domain.evaluations import EvaluationSpec
 from mimic_server.domain.personas import PersonaSpec
 from mimic_server.domain.runs import RunOptions
 from mimic_server.domain.sessions import SessionOptions
 from mimic_server.domain.specs import Spec
+from mimic_server.evaluation.compile import compile_evaluation
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -43,6 +44,15 @@ class Drafts(Spec):
     """What to look at in particular."""
 
 
+def _shape(value: Any) -> str:
+    """What `personas` and `evaluations` are, by their shape alone."""
+    return _DRAFTS if isinstance(value, (dict, Drafts)) else _WRITTEN
+
+
+# Steps of a pydantic path that are no fields of a plan.
+_DRAFTS, _WRITTEN = "<drafts>", "<written>"
+
+
 class Plan(Spec):
     """What `mimic run` does."""
 
@@ -50,8 +60,15 @@ class Plan(Spec):
     """Name of the run. Empty: the file's."""
     agent: AgentSpec
     channel: ChannelPlan
-    personas: Annotated[tuple[PersonaSpec, ...], Field(min_length=1)] | Drafts = Drafts(generate=3)
-    evaluations: tuple[EvaluationSpec, ...] | Drafts = Drafts(generate=5)
+    personas: Annotated[
+        Annotated[tuple[PersonaSpec, ...], Field(min_length=1), Tag(_WRITTEN)]
+        | Annotated[Drafts, Tag(_DRAFTS)],
+        Discriminator(_shape),
+    ] = Drafts(generate=3)
+    evaluations: Annotated[
+        Annotated[tuple[EvaluationSpec, ...], Tag(_WRITTEN)] | Annotated[Drafts, Tag(_DRAFTS)],
+        Discriminator(_shape),
+    ] = Drafts(generate=5)
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 8
     max_turns: Annotated[int, Field(ge=1, le=1000)] = 20
@@ -122,9 +139,44 @@ def load(path: Path) -> Plan:
             channel["settings"] = _filled(channel["settings"], "channel.settings")
         plan = Plan.parse(content)
         _ = plan.run_options
+        _compile(plan)
     except InvalidInputError as error:
-        raise CommandError(f"{path}: {error.message}", Exit.USAGE) from None
+        raise CommandError(f"{path}: {_told(error)}", Exit.USAGE) from None
     return plan if plan.name else plan.model_copy(update={"name": path.stem})
+
+
+def _told(error: InvalidInputError) -> str:
+    """What is wrong, in the words of a plan file."""
+    found = []
+    for violation in error.violations:
+        field = violation.field.replace(f".{_DRAFTS}", "").replace(f".{_WRITTEN}", "")
+        text = violation.description.replace("tuple", "list").replace(" after validation", "")
+        found.append((field, text))
+    # A list whose items are faulty counts as empty too.
+    return "; ".join(
+        f"{field}: {text}"
+        for field, text in found
+        if not any(other.startswith(f"{field}[") for other, _ in found)
+    )
+
+
+def _compile(plan: Plan) -> None:
+    """Reads all evaluations, as the server will.
+
+    Raises:
+        InvalidInputError: For all that are faulty at once.
+    """
+    if isinstance(plan.evaluations, Drafts):
+        return
+    found = []
+    for index, spec in enumerate(plan.evaluations):
+        try:
+            compile_evaluation(spec)
+        except InvalidInputError as error:
+            at = f"evaluations[{index}]"
+            found += [Violation(f"{at}.{v.field}", v.description) for v in error.violations]
+    if found:
+        raise InvalidInputError(found)
 
 
 def _filled(value: Any, at: str) -> Any:

@@ -67,6 +67,40 @@ def test_what_is_wrong_is_told_with_its_place_in_one_line(tmp_path: Path, text: 
     assert caught.value.exit_code == Exit.USAGE
 
 
+GOOD = "agent: {name: Bot}\nchannel: {name: rest}\n"
+
+
+@pytest.mark.parametrize(
+    "text,words",
+    [
+        ("evaluations: {generate: 0}", "evaluations.generate: "),
+        ("evaluations: {generat: 3}", "evaluations.generate: field required"),
+        ("evaluations: 3", "evaluations: "),
+        ("personas: []", "personas: "),
+        ("personas: [{name: M, goals: []}]", "personas[0].goals: "),
+        ("evaluations: [{name: A, metric: nonsense, method: regex_match}]", "evaluations[0].metric: "),
+    ],
+)
+def test_paths_are_the_plans_own(tmp_path: Path, text: str, words: str) -> None:
+    path = written(tmp_path, f"{GOOD}{text}\n")
+    with pytest.raises(CommandError) as caught:
+        load(path)
+    assert words in caught.value.message.removeprefix(f"{path}: ")
+    for leak in ("tuple", "Drafts", "<", "Spec"):
+        assert leak not in caught.value.message
+
+
+def test_all_faulty_evaluations_are_told_at_once(tmp_path: Path) -> None:
+    one = "{name: A, metric: boolean, method: regex_match, pass_criteria: {pass: 'true'}, regex: %s}"
+    checks = ", ".join(one % regex for regex in ("'('", "fine", "'[a'"))
+    with pytest.raises(CommandError) as caught:
+        load(written(tmp_path, f"{GOOD}evaluations: [{checks}]\n"))
+    assert "evaluations[0].regex: " in caught.value.message
+    assert "evaluations[2].regex: " in caught.value.message
+    assert "evaluations[1]" not in caught.value.message
+    assert caught.value.exit_code == Exit.USAGE
+
+
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="No such file"):
         load(tmp_path / "nothing.yaml")
