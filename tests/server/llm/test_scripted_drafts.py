@@ -12,7 +12,7 @@ from mimic_server.domain.evaluations import Method, Metric, ResultStatus, Verdic
 from mimic_server.domain.messages import Message, Sender, Transcript, plain_text
 from mimic_server.domain.personas import PersonaSpec
 from mimic_server.evaluation.judge import evaluate_all
-from mimic_server.llm.scripted import ScriptedModel
+from mimic_server.llm.scripted import ScriptedModel, words
 from mimic_server.simulation.tasks import Dialogue, Entry, PersonaTurnTask
 from mimic_server.simulation.typing_style import plan
 
@@ -123,3 +123,35 @@ async def test_finds_the_planted_faults_of_the_example_agent(seed: int) -> None:
     # The first five are what a bootstrap keeps by default.
     assert all(failed[spec.name] for spec in specs[:5])
     assert all(passed[spec.name] for spec in specs[:3])
+
+
+async def test_drafts_from_the_words_of_the_description() -> None:
+    pizza = AgentSpec(
+        name="Pizza bot",
+        description="Takes orders for pizza, tells delivery times, handles complaints.",
+    )
+    people = await draft(pizza)
+    goals = {goal for person in people for goal in person.goals}
+    assert {"Order pizza", "Ask about delivery times", "Make a complaint"} <= goals
+    everything = " ".join(f"{person.background} {person.goals}" for person in people)
+    assert not any(item in everything for item in ("tent", "sleeping bag", "boots", "backpack"))
+    bank = AgentSpec(
+        name="Bank", description="Helps customers check their balance, transfer money and block cards."
+    )
+    goals = {goal for person in await draft(bank) for goal in person.goals}
+    assert {"Check my balance", "Transfer money", "Block cards"} <= goals
+
+
+@pytest.mark.parametrize(
+    "fact, spoken",
+    [
+        ("They have heard of Echo.", "I have heard of Echo."),
+        ("They are new here and their dog is old.", "I am new here and my dog is old."),
+    ],
+)
+async def test_a_fact_is_spoken_in_the_first_person(fact: str, spoken: str) -> None:
+    assert words.spoken(fact, fact, "Ann") == spoken
+    she = "She ordered a lamp, and has moved since. She needs them; they have not come."
+    assert words.spoken(she, she, "Ann") == (
+        "I ordered a lamp, and have moved since. I need them; they have not come."
+    )

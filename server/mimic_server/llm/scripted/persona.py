@@ -158,7 +158,7 @@ class _Player:
             case Kind.NOT_FOUND if number := self._facts.values.get("order"):
                 return self._say(self._pick(words.SURE).format(number), why="was not found")
             case Kind.ASKS_UNKNOWN:
-                known = self._facts.about(text)
+                known = self._known(text)
                 return self._say(known or self._pick(words.UNKNOWN), why="was asked for something")
             case Kind.FALLBACK:
                 return self._insist(words.AGAIN, "was not understood")
@@ -189,9 +189,10 @@ class _Player:
         if "picture" in slots:
             said = "Here it is." if self._can_send_pictures else "I can't send pictures here."
             return self._say(said, why="was asked for a picture", picture=self._can_send_pictures)
-        known = [self._facts.values[slot] for slot in slots if slot in self._facts.values]
+        values = self._facts.values
+        known = [self._spoken(values[s]) if s == "details" else values[s] for s in slots if s in values]
         if not known:
-            known = [sentence] if (sentence := self._facts.about(text)) else []
+            known = [sentence] if (sentence := self._known(text)) else []
         if not known:
             return self._say(self._pick(words.UNKNOWN), self._ask(), why="does not know what it is asked for")
         value = ", ".join(dict.fromkeys(item.rstrip(".") for item in known))
@@ -201,7 +202,17 @@ class _Player:
                 *self._vent(Annoyance.REPEATED),
                 why="has told it before",
             )
-        return self._say(self._pick(words.GIVING).format(value), why="was asked for it")
+        giving = (
+            "{}." if " " in value and value.startswith(("I ", "My ", "The ")) else self._pick(words.GIVING)
+        )
+        return self._say(giving.format(value), why="was asked for it")
+
+    def _known(self, question: str) -> str:
+        """What it knows of what it is asked, in its own words."""
+        return self._spoken(self._facts.about(question))
+
+    def _spoken(self, fact: str) -> str:
+        return words.spoken(fact, self._persona.background, self._persona.name)
 
     def _insist(self, openers: tuple[str, ...], why: str) -> PersonaTurn:
         vented = self._vent(Annoyance.UNHELPFUL) if self._tries > 1 else ()

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from mimic_server.domain.personas import PersonaSpec, TypingStyle
+from mimic_server.llm.scripted.descriptions import Deed, deeds_of, singular
 from mimic_server.llm.scripted.topics import Topic, topics_of
 from mimic_server.simulation.drafts import PersonaDraftTask
 
@@ -146,13 +147,26 @@ _MOODS = (
     TypingStyle(description="careful, simple words", double_send_rate=0.1),
 )
 _GENERAL = (
-    ("Find out what {agent} can do for me", "Find out how to begin", "Find out whether it costs anything"),
-    ("Get help with {subject}", "Find out how long that takes"),
-    ("Find out how {subject} works", "Find out what is needed for it", "Find out whom to ask about it"),
-    ("Complain about {subject}", "Find out what will be done about it"),
-    ("Find out whether {subject} can be changed later", "Get help with changing it"),
-    ("Find out who answers when {agent} cannot", "Get help with {subject}"),
+    ("Find out what {agent} can do for me", "Find out how to begin"),
+    ("Find out whether {agent} costs anything", "Find out what {agent} can do for me"),
+    ("Find out what {agent} needs to know", "Find out how long it takes"),
+    ("Find out who answers when {agent} cannot",),
 )
+_OF_A_DEED = (
+    ("{goal}", "Find out how long it takes"),
+    ("{goal}", "Find out what happens next"),
+    ("Ask about {subject}", "{other}"),
+    ("{goal}", "{other}"),
+    ("Find out more about {subject}", "{goal}"),
+    ("{other}", "{goal}"),
+)
+_SHOP = re.compile(
+    r"\bshop|\bstore\b|\bretail|customer (?:support|service)|\border (?:number|status)|\borders such as"
+    r"|look\w* up orders|\bparcel|\brefund",
+    re.IGNORECASE,
+)
+_OUTDOOR = re.compile(r"outdoor|\btent|camping|hiking|northwind", re.IGNORECASE)
+_THINGS = ("lamp", "jacket", "pair of shoes", "gift")
 _ORDER = re.compile(r"\b([A-Z]{1,5}-?)\d{3,}\b")
 
 
@@ -162,17 +176,21 @@ def draft_persona(task: PersonaDraftTask) -> PersonaSpec:
     text = f"{task.agent.name}. {task.agent.description} {task.options.instructions}"
     topics = topics_of(text)
     person = _person(task)
-    roles = [role for role in _ROLES if role.topics <= topics]
+    deeds = deeds_of(task.agent.description)
+    roles = [role for role in _ROLES if role.topics <= topics] if _SHOP.search(text) else []
+    # What the roles speak of already needs no draft of its own.
+    free = tuple(deed for deed in deeds if not roles or not topics_of(deed.goal))
+    first = draws.randrange(len(free)) if free else 0
     prefix = found.group(1) if (found := _ORDER.search(text)) else ""
     values = {
         "agent": task.agent.name,
         "order": f"{prefix}{draws.randrange(10_100, 99_900) // 1000}{draws.randrange(100, 1000)}",
-        "item": draws.choice(_ITEMS),
+        "item": draws.choice(_items(text, deeds)),
         "address": f"{draws.randrange(1, 90)} {draws.choice(_STREETS)}, {person.location}",
         "email": f"{person.name.split()[0].lower()}@example.com",
-        "subject": _subject(task.agent.description, draws),
     }
-    role = roles[task.index % len(roles)] if roles else _general(task.index)
+    turn = task.index % (len(roles) + len(free)) if roles else len(roles)
+    role = roles[turn] if turn < len(roles) else _general(task.index, free, first)
     return PersonaSpec(
         name=person.name,
         age=person.age,
@@ -201,25 +219,33 @@ def _person(task: PersonaDraftTask) -> _Person:
     return _Person(f"{person.name} {number}", person.age, person.occupation, person.location)
 
 
-def _general(index: int) -> _Role:
+def _general(index: int, deeds: tuple[Deed, ...], first: int) -> _Role:
+    """Somebody who wants what the agent's description speaks of."""
+    if deeds:
+        deed, other = deeds[(index + first) % len(deeds)], deeds[(index + first + 1) % len(deeds)]
+        values = {"goal": deed.goal, "subject": deed.subject, "other": other.goal}
+        filled = (goal.format_map(values) for goal in _OF_A_DEED[index % len(_OF_A_DEED)])
+        goals = tuple(dict.fromkeys(_escaped(goal) for goal in filled))
+    else:
+        goals = _GENERAL[index % len(_GENERAL)]
     return _Role(
         frozenset(),
-        "They have heard of {agent} and want to know what it is good for, in particular {subject}.",
-        _GENERAL[index % len(_GENERAL)],
+        "They use {agent} for the first time. They pay by card. Their address is {address}. Their email is "
+        "{email}.",
+        goals,
         ("Vague answers", "Having to repeat everything", "Being treated rudely"),
         (),
-        ("The agent does not understand three times", "The agent is rude twice"),
+        ("The agent is rude twice", "There is no answer twice"),
         _MOODS[index % len(_MOODS)],
         ("general",),
     )
 
 
-def _subject(description: str, draws: random.Random) -> str:
-    """Something that the description speaks of."""
-    listed = re.split(r"[.,;:\n]|\band\b|\bor\b", description)
-    phrases = [" ".join(phrase.split()) for phrase in listed]
-    fitting = [phrase for phrase in phrases if 4 <= len(phrase) <= 40]
-    if not fitting:
-        return "my request"
-    phrase = draws.choice(fitting)
-    return phrase[0].lower() + phrase[1:]
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _items(text: str, deeds: tuple[Deed, ...]) -> tuple[str, ...]:
+    """What the agent's customers may have bought."""
+    sold = tuple(singular(deed.sold) for deed in deeds if deed.sold)
+    return sold or (_ITEMS if _OUTDOOR.search(text) else _THINGS)

@@ -26,6 +26,8 @@ _ORDER = _any(
 _STRICT = (_ADDRESS, _REFUND, _HOURS)
 """Topics that an answer has to speak of; an answer about an order may name the thing ordered instead."""
 _ABILITY = _any(r"\bcan (?:you |\w+ )?(?:do|help)\b|\bdo for me\b")
+_COMPLAINT = _any(r"\bcomplain")
+_REGRET = _any(r"\bsorry\b|\bapolog")
 _ABLE = _any(r"\b(?:i|we|it) (?:can|help|offer|answer|do|sell|take|tell|look)\b")
 
 _DAYS = r"(?:mon|tues|wednes|thurs|fri|satur|sun)days?"
@@ -68,7 +70,7 @@ _WANTED: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = (
 )
 """What a question asks for, and what answers it: the first that fits. Anything else is a request."""
 _META = stems(
-    "find learn check long takes time today tomorrow works needed about question complain done possible late"
+    "find learn check long takes time today tomorrow works needed about question done possible late"
     " come comes coming weekend getting can't changing change later costs anything something begin soon"
     " minutes agent thanks sorry meant answer customer order mentioned"
 )
@@ -136,6 +138,8 @@ def _same_topic(text: str, question: str, context: str) -> bool:
     if strict is not None:
         return strict.search(text) is not None
     if _ABILITY.search(question) and _ABLE.search(text):
+        return True
+    if _COMPLAINT.search(question) and _REGRET.search(text):
         return True
     wanted = stems(question) - _META
     about_order = _ORDER.search(question) is not None

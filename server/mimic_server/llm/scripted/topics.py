@@ -19,7 +19,7 @@ _WORDS = {
     Topic.ORDERS: re.compile(
         r"\border|\bdeliver|\bship|\bparcel|\bpackage|\btracking|\bpurchase", re.IGNORECASE
     ),
-    Topic.REFUNDS: re.compile(r"refund|money back|\breturn|reimburs|complain", re.IGNORECASE),
+    Topic.REFUNDS: re.compile(r"refund|money back|\breturn|reimburs", re.IGNORECASE),
     Topic.HOURS: re.compile(r"opening|\bopen\b|\bhours\b|\bstore\b|\bshop\b", re.IGNORECASE),
     Topic.ADDRESS: re.compile(r"\baddress", re.IGNORECASE),
 }

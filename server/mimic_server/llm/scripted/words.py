@@ -23,6 +23,16 @@ _ASK_ABOUT = re.compile(r"(?:to )?(?:ask|enquire|inquire|talk) about (.*)", re.I
 _ASK_FOR = re.compile(r"(?:to )?(?:ask for|request|demand) (.*)", re.IGNORECASE)
 _NOUN = re.compile(r"(?:an?|the|my|some|more) .*", re.IGNORECASE)
 
+_IRREGULAR = {
+    "is": "am",
+    "are": "am",
+    "was": "was",
+    "were": "was",
+    "has": "have",
+    "does": "do",
+    "pays": "pay",
+}
+
 GREETINGS = ("Hi!", "Hello,", "Hey,", "Good day,", "Hi there,")
 THANKS = ("Thanks.", "Okay, thank you.", "Good, thanks.", "All right.")
 GOODBYES = (
@@ -85,6 +95,42 @@ def own(goals: tuple[str, ...], phrases: tuple[str, ...]) -> tuple[tuple[str, ..
         if max(shared):
             found[shared.index(max(shared))].append(phrase)
     return tuple(map(tuple, found))
+
+
+@functools.lru_cache(maxsize=512)
+def spoken(fact: str, background: str, name: str) -> str:
+    """A sentence of the persona's background as the persona would say it: in the first person.
+
+    Args:
+        fact: The sentence.
+        background: All of it; where it says "she" or "he", "they" are others.
+        name: The persona's.
+    """
+    singular = re.search(r"\b(?:she|he)\b", background, re.IGNORECASE)
+    who, whose = ("she|he", "her|his") if singular else ("they|she|he", "their|her|his")
+    first = name.split(maxsplit=1)[0] if name.split() else name
+    called = f"(?:{re.escape(name)}|{re.escape(first)})"
+    text = re.sub(rf"\b{called}'s\b", "my", fact)
+    text = re.sub(rf"\b{called}\b", "I", text)
+    text = re.sub(r"\b(to|for|with|at|from) (?:her|him)(?=[.,;]|$)", r"\1 me", text)
+    text = re.sub(rf"\b(?:{who})\b", "I", text, flags=re.IGNORECASE)
+    text = re.sub(rf"\b(?:{whose})\b", "my", text, flags=re.IGNORECASE)
+    text = re.sub(r"\bI (\w+)", lambda match: f"I {_first_person(match.group(1))}", text)
+    if text.startswith("I "):
+        text = re.sub(
+            r"\band (has|is|does|wants|needs)\b", lambda m: f"and {_first_person(m.group(1))}", text
+        )
+    return text[:1].upper() + text[1:]
+
+
+def _first_person(verb: str) -> str:
+    if plain := _IRREGULAR.get(verb):
+        return plain
+    if verb.endswith("ies"):
+        return verb[:-3] + "y"
+    if verb.endswith(("sses", "shes", "ches", "xes", "oes")):
+        return verb[:-2]
+    return verb[:-1] if verb.endswith("s") and not verb.endswith(("ss", "us", "ays")) else verb
 
 
 def complaint(frustration: str) -> str:
