@@ -28,12 +28,12 @@ def build_model(
         openai: Whether an OpenAI-compatible model is asked; otherwise the scripted one.
         api_key: Its key. Empty: none.
         base_url: Where it is served. Empty: OpenAI itself.
-        model: Its name; also the one whose recorded answers are replayed.
+        model: Its name; also whose answers are replayed from a recording of several.
         timeout_seconds: For one try of a call.
         retries: Further tries.
         concurrency: Calls at once.
         record: File that answers are recorded in. None: nowhere.
-        replay: File that answers are replayed from; then no model is asked. None: a model is asked.
+        replay: File that answers are replayed from; then no model is asked, and no key needed.
 
     Raises:
         InvalidInputError: A file cannot be read or written.

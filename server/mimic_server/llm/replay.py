@@ -73,18 +73,18 @@ class RecordingModel:
 class ReplayModel:
     """Answers from a file alone."""
 
-    def __init__(self, file: Path, model: str) -> None:
+    def __init__(self, file: Path, preferred: str = "") -> None:
         """Reads the file.
 
         Args:
-            file: What a `RecordingModel` wrote.
-            model: Name of the model that it was recorded from.
+            file: What a `RecordingModel` wrote. The model whose answers are replayed is the one it names.
+            preferred: Which model's, where it holds several; otherwise the one recorded last.
 
         Raises:
             InvalidInputError: It cannot be read, or a line is not a recorded answer.
         """
-        self._model = model
         self._file = file
+        models: list[str] = []
         self._answers: dict[str, list[tuple[Any, Usage]]] = defaultdict(list)
         try:
             lines = file.read_text(encoding="utf-8").splitlines()
@@ -94,10 +94,12 @@ class ReplayModel:
             try:
                 row = json.loads(line)
                 self._answers[row["key"]].append((row["value"], Usage(**row["usage"])))
+                models.append(str(row["model"]))
             except (ValueError, KeyError, TypeError):
                 raise InvalidInputError.of(
                     "MIMIC_REPLAY", f"line {number} of {file} is not a recorded answer"
                 ) from None
+        self._model = preferred if preferred in models or not models else models[-1]
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from mimic_server.domain.evaluations import Metric
 from mimic_server.evaluation.tasks import JudgementTask
 from mimic_server.llm.factory import build_model
 from mimic_server.llm.openai import OpenAIModel
+from mimic_server.llm.replay import RecordingModel
 from mimic_server.llm.scripted import ScriptedModel
 from mimic_server.simulation.tasks import PersonaTurnTask
 
@@ -61,13 +62,38 @@ async def test_a_question_that_was_not_recorded_is_told(tmp_path: Path) -> None:
     recording = build_model(openai=False, record=file)
     await recording.answer(turn_task())
     await recording.close()
-    for task, replay in (
-        (turn_task("Hi", "Hello!"), build_model(openai=False, replay=file)),
-        (turn_task(), build_model(openai=True, model="gpt-5", replay=file)),
-    ):
-        with pytest.raises(FaultError, match=r"has no answer.*Record it again") as caught:
-            await replay.answer(task)
-        assert (caught.value.fault.source, caught.value.reason) == ("SIMULATOR", "MODEL_UNAVAILABLE")
+    replay = build_model(openai=False, replay=file)
+    with pytest.raises(FaultError, match=r"has no answer.*Record it again") as caught:
+        await replay.answer(turn_task("Hi", "Hello!"))
+    assert (caught.value.fault.source, caught.value.reason) == ("SIMULATOR", "MODEL_UNAVAILABLE")
+
+
+class Recorded(ScriptedModel):
+    """Stands for a model that needed a key when it was recorded."""
+
+    name = "gpt-4o-2024-08-06"
+    scripted = False
+
+
+async def test_a_recording_names_its_model_so_that_no_key_is_needed(tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    recording = RecordingModel(Recorded(), file)
+    answers = [await recording.answer(task) for task in TASKS]
+    await recording.close()
+    for openai in (False, True):
+        replay = build_model(openai=openai, model="gpt-5", replay=file)
+        assert (replay.name, replay.scripted) == ("gpt-4o-2024-08-06", False)
+        assert [await replay.answer(task) for task in TASKS] == answers
+
+
+async def test_of_several_recorded_models_the_wanted_one_is_replayed(tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    for model in (Recorded(), ScriptedModel()):
+        recording = RecordingModel(model, file)
+        await recording.answer(turn_task())
+        await recording.close()
+    assert build_model(openai=True, model="gpt-4o-2024-08-06", replay=file).name == "gpt-4o-2024-08-06"
+    assert build_model(openai=False, replay=file).name == "scripted"
 
 
 async def test_an_answer_of_an_older_schema_is_told(tmp_path: Path) -> None:
