@@ -128,8 +128,9 @@ def _call(context: click.Context, method: MethodDescriptor, request: Any, output
                     request_serializer=lambda message: message.SerializeToString(),
                     response_deserializer=answer_type.FromString,
                 )
+                events = render.Events(output, console)
                 for answer in stream(request, metadata=target.metadata):
-                    render.show_event(answer, output, console)
+                    events.show(answer)
             else:
                 unary: grpc.UnaryUnaryMultiCallable[Any, Any] = channel.unary_unary(
                     path,
