@@ -78,7 +78,7 @@ async def server(tmp_path: Path) -> AsyncIterator[MimicServer]:
 async def test_run_exits_0_when_all_passed_and_1_when_an_evaluation_failed(tmp_path: Path) -> None:
     passed = await mimic("run", plan(tmp_path), data_dir=tmp_path / "data")
     assert passed.status == 0, passed.err
-    assert "PASSED  1 sessions: 1 completed" in passed.out
+    assert "PASSED  1 session: 1 completed" in passed.out
     failed = await mimic("run", plan(tmp_path, regex="order"), data_dir=tmp_path / "data")
     assert failed.status == 1, failed.err
     assert "FAIL" in failed.out

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from mimic.v1 import evaluations_pb2, runs_pb2
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
-from mimic_server.cli.view import outcome_style, word
+from mimic_server.cli.errors import Exit
+from mimic_server.cli.playing import exit_of
+from mimic_server.cli.view import counted, outcome_style, word
 
 _UNITS = {"latency_ms": " ms", "accuracy_percentage": " %"}
 _SEVERITY_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "dim"}
@@ -22,8 +23,21 @@ def show_report(console: Console, report: runs_pb2.RunReport) -> None:
     for evaluation in report.evaluations:
         _show_evaluation(console, evaluation, min(width, MAX_NAME))
     outcome, style = outcome_style(report.run.outcome)
-    console.print(Text.assemble((outcome, style), f"  {_sessions(report)}"), soft_wrap=True)
-    console.print(_totals(report), soft_wrap=True)
+    inconclusive = report.run.outcome == runs_pb2.RUN_OUTCOME_INCONCLUSIVE
+    if inconclusive and exit_of(report) == Exit.INFRASTRUCTURE:
+        outcome, style = "COULD NOT RUN", "bold red"
+    _say(console, Text.assemble((outcome, style), f"  {_sessions(report)}"))
+    if report.run.error:
+        _say(console, Text(" ".join(report.run.error.split()), "red"))
+    _say(console, _totals(report))
+
+
+def _say(console: Console, text: Text, indent: int = 0) -> None:
+    """Prints a text, wrapped between words on a terminal; elsewhere as one line."""
+    lines = text.wrap(console, max(20, console.width - indent)) if console.is_terminal else [text]
+    for line in lines:
+        line.rstrip()
+        console.print(Text(" " * indent) + line, soft_wrap=True)
 
 
 def _show_evaluation(console: Console, evaluation: runs_pb2.EvaluationSummary, width: int) -> None:
@@ -31,16 +45,23 @@ def _show_evaluation(console: Console, evaluation: runs_pb2.EvaluationSummary, w
     line = Text.assemble(
         _mark(evaluation), "  ", (f"{evaluation.name:{width}}", "bold"), "  ", _counts(evaluation)
     )
-    line.append(f"  {_value(evaluation)}")
-    line.append(f"  {severity}", _SEVERITY_STYLES.get(severity, ""))
-    console.print(line, soft_wrap=True)
-    if evaluation.evidence:
-        evidence = evaluation.evidence[0]
+    if value := _value(evaluation):
+        line.append(f"  {value}")
+    if severity:
+        line.append("  ").append(severity, _SEVERITY_STYLES.get(severity, ""))
+    _say(console, line)
+    told = [evidence for evidence in evaluation.evidence if evidence.verdict][:1]
+    told += [evidence for evidence in evaluation.evidence if not evidence.verdict]
+    for evidence in told:
         quote = " ".join(evidence.quote.split())
         quote = quote if len(quote) <= MAX_QUOTE else f"{quote[: MAX_QUOTE - 1]}…"
         if quote:
-            console.print(Padding(Text(f"“{quote}”", "italic"), (0, 0, 0, 7)))
-        console.print(Padding(Text(evidence.explanation, "dim"), (0, 0, 0, 7)))
+            _say(console, Text(f"“{quote}”", "italic"), 7)
+        explanation = " ".join(evidence.explanation.split())
+        if explanation and evidence.verdict:
+            _say(console, Text(explanation, "dim"), 7)
+        elif explanation:
+            _say(console, Text(f"error: {explanation}", "yellow"), 7)
     console.print()
 
 
@@ -89,15 +110,16 @@ def _sessions(report: runs_pb2.RunReport) -> str:
         f"{entry.count} {word(entry, 'reason').replace('_', ' ')}" for entry in report.terminations
     )
     faults = "".join(f"; {entry.count} by a fault of the {word(entry, 'source')}" for entry in report.faults)
-    return f"{report.run.sessions_total} sessions: {states} ({ends}){faults}"
+    ends = f" ({ends})" if ends else ""
+    return f"{counted(report.run.sessions_total, 'session')}: {states}{ends}{faults}"
 
 
 def _totals(report: runs_pb2.RunReport) -> Text:
-    parts = [f"{report.turns} turns", f"{report.messages} messages"]
+    parts = [counted(report.turns, "turn"), counted(report.messages, "message")]
     if report.HasField("latency_p50_ms"):
         parts.append(
             f"agent's first byte p50 {report.latency_p50_ms:,.0f} ms, p95 {report.latency_p95_ms:,.0f} ms"
         )
     tokens = report.usage.prompt_tokens + report.usage.completion_tokens
-    parts.append(f"{tokens:,} tokens of {report.model}" if tokens else f"personas: {report.model}")
+    parts.append(f"{counted(tokens, 'token')} of {report.model}" if tokens else f"personas: {report.model}")
     return Text(" · ".join(parts), "dim")

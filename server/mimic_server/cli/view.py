@@ -84,7 +84,7 @@ class RunView:
         self._turns[session.id] = session.turns
         ended = sum(state in _ENDED for state in self._states.values())
         running = len(self._states) - ended
-        detail = f"{running} talking, {sum(self._turns.values())} turns"
+        detail = f"{running} talking, {counted(sum(self._turns.values()), 'turn')}"
         self._progress.update(self._bar, completed=ended, detail=detail)
         if session.state in _ENDED and before not in _ENDED and not self._console.is_terminal:
             self._console.print(
@@ -153,7 +153,13 @@ def describe_end(session: sessions_pb2.Session) -> str:
     fault = ""
     if session.HasField("fault"):
         fault = f" [{word(session.fault, 'source')} {session.fault.reason}]"
-    return f"{session.persona.name}: {reason or 'ended'}{detail}{fault} after {session.turns} turns{again}"
+    turns = counted(session.turns, "turn")
+    return f"{session.persona.name}: {reason or 'ended'}{detail}{fault} after {turns}{again}"
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of something: `1 turn`, `2 turns`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def word(message: Message, field_name: str) -> str:

@@ -6,7 +6,9 @@ import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
+from typing import cast
 
 from mimic_server.domain.evaluations import (
     Aggregate,
@@ -23,7 +25,7 @@ from mimic_server.domain.sessions import Session
 from mimic_server.evaluation.measured import aggregated
 
 MAX_EVIDENCE = 5
-"""Quotes of one evaluation."""
+"""Quotes of one evaluation; the commonest error is one of them, last and without a quote."""
 
 _QUOTE_CHARS = 500
 _LARGE_IS_BAD = frozenset({Metric.LATENCY_MS, Metric.COUNT})
@@ -53,7 +55,7 @@ def build_report(
     summaries.sort(key=lambda s: (-_SEVERITIES.index(s.severity), -s.failed, -s.warned, -s.errors, s.name))
     spent = chain((s.usage for s in sessions), (r.judgement.usage for r in results))
     return RunReport(
-        run=run,
+        run=_with_fault(run, sessions),
         evaluations=tuple(summaries),
         sessions_by_state=dict(Counter(s.state for s in sessions)),
         terminations=dict(Counter(s.termination for s in sessions if s.termination is not None)),
@@ -65,6 +67,16 @@ def build_report(
         usage=sum((usage for usage in spent if usage is not None), Usage()),
         model=", ".join(sorted({s.model for s in sessions if s.model})),
     )
+
+
+def _with_fault(run: Run, sessions: Sequence[Session]) -> Run:
+    """The run; when every session broke and nothing else is told, with the commonest fault as its error."""
+    faults = [s.fault for s in sessions if s.fault is not None]
+    if run.error or not faults or len(faults) < len(sessions):
+        return run
+    ((fault, _),) = Counter(faults).most_common(1)
+    text = f"{fault.source.value.lower()}: {fault.message} ({fault.reason})"
+    return replace(run, error=" ".join(f"{text}. {fault.remedy}".split()) if fault.remedy else text)
 
 
 def quoted(results: Sequence[EvaluationResult]) -> Sequence[tuple[SessionId, int]]:
@@ -166,7 +178,18 @@ def _evidence(results: Sequence[EvaluationResult], quotes: Quotes) -> Sequence[E
                     result.judgement.verdict,
                 )
             )
-    return found
+    errors = Counter(
+        result.judgement.explanation
+        for result in results
+        if result.judgement.status is ResultStatus.ERROR and result.judgement.explanation
+    )
+    if not errors:
+        return found
+    ((explanation, _),) = errors.most_common(1)
+    broken = next(result for result in results if result.judgement.explanation == explanation)
+    # An error has no verdict, which the wire writes as unspecified.
+    no_verdict = cast("Verdict", None)
+    return [*found[: MAX_EVIDENCE - 1], Evidence(broken.session_id, 0, "", explanation, no_verdict)]
 
 
 def cut(text: str, chars: int) -> str:

@@ -148,7 +148,8 @@ def test_nothing_found_is_none_not_zero() -> None:
     skipped = replace(skipped, judgement=replace(skipped.judgement, status=ResultStatus.SKIPPED))
     only = summary(result(None, None), skipped)
     assert (only.errors, only.skipped, only.passed, only.failed) == (1, 1, 0, 0)
-    assert (only.value_mean, only.value_worst, only.evidence) == (None, None, ())
+    assert (only.value_mean, only.value_worst) == (None, None)
+    assert summary(skipped).evidence == ()
 
 
 def test_verdicts_are_counted_and_values_averaged() -> None:
@@ -208,3 +209,21 @@ def test_the_worst_evaluation_comes_first() -> None:
         result(1, FAIL, evaluation=SECOND, severity=Severity.CRITICAL),
     ]
     assert [s.evaluation_id.int for s in report(results).evaluations] == [2, 1, 9]
+
+
+def test_the_commonest_error_says_why_after_the_quotes_and_without_one() -> None:
+    def broken(why: str) -> EvaluationResult:
+        made = result(None, None)
+        return replace(made, judgement=replace(made.judgement, explanation=why))
+
+    only = summary(broken("b"), broken("a"), broken("b"), *(result(1, FAIL) for _ in range(9)))
+    assert len(only.evidence) == MAX_EVIDENCE
+    assert [evidence.verdict for evidence in only.evidence] == [FAIL] * 4 + [None]
+    assert (only.evidence[-1].quote, only.evidence[-1].explanation) == ("", "b")
+
+
+def test_a_run_that_broke_altogether_tells_its_commonest_fault() -> None:
+    gone, refused = Fault(FaultSource.CHANNEL, "GONE", "gone"), Fault(FaultSource.CHANNEL, "NO", "no", "ask")
+    broken = [session(fault=fault) for fault in (gone, refused, refused)]
+    assert build_report(RUN, broken, [], {}, ()).run.error == "channel: no (NO). ask"
+    assert build_report(RUN, [*broken, session()], [], {}, ()).run.error == ""
