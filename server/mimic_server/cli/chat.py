@@ -6,13 +6,14 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 
-from mimic.v1 import evaluations_pb2, sessions_pb2
+from mimic.v1 import sessions_pb2
 from rich.console import Console
+from rich.markup import escape
 
 from mimic_server.cli.plan import Plan
 from mimic_server.cli.playing import prepare
 from mimic_server.cli.remote import Remote
-from mimic_server.cli.view import RunView, describe_end
+from mimic_server.cli.view import RunView
 
 
 async def chat(console: Console, remote: Remote, plan: Plan) -> None:
@@ -30,19 +31,15 @@ async def chat(console: Console, remote: Remote, plan: Plan) -> None:
         sessions_pb2.CreateSessionResponse,
     )
     session_id = created.session.id
-    console.print("[dim]You are the persona. An empty line or Ctrl-D ends the conversation.[/dim]")
+    name = escape(created.session.persona.name)
+    console.print(f"[dim]You are {name}. An empty line or Ctrl-D ends the conversation.[/dim]")
     reading = asyncio.create_task(_read(remote, session_id))
-    view = RunView(console, follows=True)
+    view = RunView(console, follows=True, speaks=True)
+    view.followed(sessions_pb2.WatchSessionResponse(session=created.session))
     request = sessions_pb2.WatchSessionRequest(session_id=session_id)
     try:
         async for event in remote.stream(request, sessions_pb2.WatchSessionResponse):
-            if event.HasField("message") and event.message.sender == evaluations_pb2.SENDER_PERSONA:
-                continue
-            if event.HasField("session"):
-                if event.session.end_time.seconds:
-                    console.print(f"[dim]{describe_end(event.session)}[/dim]", highlight=False)
-            else:
-                view.followed(event)
+            view.followed(event)
     finally:
         reading.cancel()
 

@@ -28,15 +28,21 @@ class RunView:
     """Shows a run: one session's transcript as it is said, and one line for the progress of all.
 
     On a terminal the progress line stays at the bottom; elsewhere a line is printed when a session ends.
+    What the person at the terminal `speaks` as the persona is not repeated.
     """
 
-    def __init__(self, console: Console, *, follows: bool) -> None:
+    def __init__(self, console: Console, *, follows: bool, speaks: bool = False) -> None:
         self._console = console
+        self._speaks = speaks
         self._follows = follows
         self._names: dict[str, str] = {}
         self._states: dict[str, int] = {}
         self._turns: Counter[str] = Counter()
         self._followed = ""
+        self._over = False
+        self._attempt = 1
+        self._waiting: list[sessions_pb2.Message] = []
+        self._notes: dict[int, str] = {}
         self._sent: dict[int, message_pb2.WireTime] = {}
         self._seen: set[int] = set()
         self._total = 0
@@ -92,14 +98,27 @@ class RunView:
             )
 
     def followed(self, event: sessions_pb2.WatchSessionResponse) -> None:
+        if self._over:
+            return
         match event.WhichOneof("event"):
             case "session":
                 self._follow(event.session)
-            case "message":
+            case "message" if self._followed:
                 self._message(event.message)
+            case "message":
+                # Who speaks is not known yet.
+                self._waiting.append(event.message)
 
     def _follow(self, session: sessions_pb2.Session) -> None:
+        self._names[session.id] = session.persona.name
+        for attempt in session.attempts:
+            # Why there is another attempt stands with the one that broke.
+            self._notes[attempt.number + 1] = attempt.note or attempt.fault.message
         if self._followed != session.id:
+            if self._followed:
+                self._sent.clear()
+                self._seen.clear()
+                self._attempt = 1
             self._followed = session.id
             persona = session.persona
             about = ", ".join(
@@ -110,12 +129,16 @@ class RunView:
                 Text.assemble(
                     (persona.name, "bold cyan"),
                     (f"  {about}", "dim"),
-                    (f"  played by {session.model}", "dim"),
+                    (f"  played by {'you' if self._speaks else session.model}", "dim"),
                 )
             )
             for goal in persona.goals:
                 self._console.print(Text(f"  wants: {goal}", "dim"))
+            waiting, self._waiting = self._waiting, []
+            for message in waiting:
+                self._message(message)
         if session.state in _ENDED:
+            self._over = True
             self._console.print(Text(f"  {describe_end(session)}", "dim"), soft_wrap=True)
             self._console.print()
 
@@ -125,7 +148,13 @@ class RunView:
         if message.seq in self._seen:
             return
         self._seen.add(message.seq)
+        if message.attempt > self._attempt:
+            self._attempt = message.attempt
+            note = self._notes.get(message.attempt, "")
+            self._console.print(Text(f"-- attempt {message.attempt}{f': {note}' if note else ''} --", "dim"))
         from_persona = message.sender == evaluations_pb2.SENDER_PERSONA
+        if from_persona and self._speaks:
+            return
         name = self._names.get(self._followed, "persona") if from_persona else "agent"
         said = Text(message.text)
         if not from_persona and (took := self._latency_ms(message)) is not None:
