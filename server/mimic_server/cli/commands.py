@@ -17,9 +17,11 @@ from rich.console import Console
 from mimic_server.cli import client, render
 from mimic_server.cli.descriptors import comment, required, services, summary
 from mimic_server.cli.errors import CommandError, Exit, raise_for
-from mimic_server.cli.fields import Flag, JsonType, argument, flags_of, named, option, put
+from mimic_server.cli.fields import Flag, JsonType, argument, flags_of, named, option, put, with_enums
 
 _GROUPS = {"AdapterAdminService": "adapters", "ServerService": "server"}
+_AS_FLAG = "__flag"
+"""Ends the parameter of a word that is given as a flag."""
 
 
 def group_name(service: ServiceDescriptor) -> str:
@@ -56,7 +58,11 @@ def _command(method: MethodDescriptor) -> click.Command:
     params: list[click.Parameter] = []
     word = _word(method)
     for name, flag in flags.items():
-        params.append(argument(name, flag) if name == word else option(name, flag))
+        if name == word:
+            params.append(argument(name, flag))
+            params.append(option(name, flag, f"{name}{_AS_FLAG}"))
+        else:
+            params.append(option(name, flag))
     params.append(
         click.Option(
             ["body", "--json"],
@@ -103,11 +109,15 @@ def _request(method: MethodDescriptor, body: Any, flags: dict[str, Flag], values
         raise CommandError("--json: a request is a JSON object", Exit.USAGE)
     request: dict[str, Any] = dict(body or {})
     for name, value in values.items():
-        if value is not None and value != ():
-            put(request, flags[name], value)
+        if value is None or value == ():
+            continue
+        word = name.removesuffix(_AS_FLAG)
+        if word != name and values.get(word) is not None:
+            raise CommandError(f"{word} is given twice: as a word and as a flag", Exit.USAGE)
+        put(request, flags[word], value)
     message = message_factory.GetMessageClass(method.input_type)()
     try:
-        ParseDict(request, message)
+        ParseDict(with_enums(request, method.input_type), message)
     except ParseError as error:
         raise CommandError(" ".join(str(error).split()), Exit.USAGE) from None
     return message

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,8 @@ class Flag:
     field: FieldDescriptor
     inside_thing: bool = False
     """Whether the path begins with the thing that is made or changed, such as `agent`."""
+    optional: bool = False
+    """Whether it may be left out though the field is marked as required: in an update, or in a oneof."""
 
     @property
     def name(self) -> str:
@@ -95,7 +97,22 @@ def flags_of(request: Descriptor) -> list[Flag]:
             )
         else:
             flags.append(Flag((field.name,), field))
-    return flags
+    return [
+        replace(flag, optional=True)
+        if _chosen(request, flag.path) or (request.name.startswith("Update") and len(flag.path) > 1)
+        else flag
+        for flag in flags
+    ]
+
+
+def _chosen(message: Any, path: Sequence[str]) -> bool:
+    """Whether a path leads through a oneof."""
+    for step in path:
+        field = message.fields_by_name[step]
+        if field.containing_oneof is not None:
+            return True
+        message = field.message_type
+    return False
 
 
 def _inner(field: FieldDescriptor, request: Descriptor) -> list[Flag]:
@@ -134,17 +151,21 @@ def named(flags: Sequence[Flag]) -> dict[str, Flag]:
     return names
 
 
-def option(name: str, flag: Flag) -> click.Option:
-    """The flag for click."""
+def option(name: str, flag: Flag, parameter: str = "") -> click.Option:
+    """The flag for click, which calls its value `parameter`. Empty: as the flag."""
     field = flag.field
     text = " ".join(comment(field).split())
     dashed = f"--{name.replace('_', '-')}"
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL and not field.is_repeated:
-        return click.Option([name, f"{dashed}/--no-{dashed[2:]}"], default=None, help=text)
-    note = " (required)" if required(field) else ""
+        return click.Option([parameter or name, f"{dashed}/--no-{dashed[2:]}"], default=None, help=text)
+    note = " (required)" if required(field) and not flag.optional else ""
     many = field.is_repeated and not _as_json(field)
     return click.Option(
-        [name, dashed], type=_type(field), multiple=many, help=f"{text}{note}", metavar=_metavar(field)
+        [parameter or name, dashed],
+        type=_type(field),
+        multiple=many,
+        help=f"{text}{note}",
+        metavar=_metavar(field),
     )
 
 
@@ -191,3 +212,32 @@ def put(body: dict[str, Any], flag: Flag, value: Any) -> None:
     for step in flag.path[:-1]:
         body = body.setdefault(step, {})
     body[flag.path[-1]] = value
+
+
+def with_enums(body: Any, message: Any) -> Any:
+    """A request's JSON with the full names of enum values for the words that a person types."""
+    if not isinstance(body, dict) or message.full_name.startswith("google.protobuf."):
+        return body
+    fields = {**message.fields_by_camelcase_name, **message.fields_by_name}
+    return {
+        name: _with_enums(value, fields[name]) if name in fields else value for name, value in body.items()
+    }
+
+
+def _with_enums(value: Any, field: Any) -> Any:
+    if field.is_repeated and isinstance(value, list):
+        return [_one_with_enums(item, field) for item in value]
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        if not isinstance(value, dict):
+            return value
+        item_field = field.message_type.fields_by_name["value"]
+        return {key: _one_with_enums(item, item_field) for key, item in value.items()}
+    return _one_with_enums(value, field)
+
+
+def _one_with_enums(value: Any, field: Any) -> Any:
+    if field.message_type is not None:
+        return with_enums(value, field.message_type)
+    if field.enum_type is not None and isinstance(value, str):
+        return choices(field.enum_type).get(value.lower(), value)
+    return value

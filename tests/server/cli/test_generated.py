@@ -4,10 +4,12 @@ from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 from google.protobuf.descriptor import MethodDescriptor
 from mimic_server.cli.commands import command_name, group_name, groups
 from mimic_server.cli.descriptors import comment, services
-from mimic_server.cli.fields import choices, flags_of, named, put
+from mimic_server.cli.errors import Exit
+from mimic_server.cli.fields import choices, flags_of, named, put, with_enums
 
 METHODS = [method for service in services() for method in service.methods]
 
@@ -90,3 +92,39 @@ def test_enum_words_have_no_prefix_and_no_unspecified() -> None:
     role = named(flags_of(method.input_type))["role"].field.enum_type
     assert role is not None
     assert choices(role) == {"viewer": "ROLE_VIEWER", "member": "ROLE_MEMBER", "admin": "ROLE_ADMIN"}
+
+
+def test_a_word_is_a_flag_too() -> None:
+    for command in commands().values():
+        options = {name for param in command.params if isinstance(param, click.Option) for name in param.opts}
+        for param in command.params:
+            if isinstance(param, click.Argument):
+                assert f"--{str(param.name).replace('_', '-')}" in options
+    result = CliRunner().invoke(commands()["agents", "get"], ["a", "--agent-id", "b"])
+    assert result.exit_code == Exit.USAGE
+    assert "given twice" in result.output
+
+
+def test_required_is_said_where_it_holds() -> None:
+    def told(group: str, name: str, flag: str) -> bool:
+        (param,) = (p for p in commands()[group, name].params if flag in p.opts)
+        assert isinstance(param, click.Option)
+        return "(required)" in str(param.help)
+
+    assert told("personas", "create", "--name")
+    assert not told("personas", "update", "--name")
+
+
+def test_enum_words_are_understood_in_json_at_any_depth() -> None:
+    method = next(m for m in METHODS if m.name == "CreateEvaluation")
+    body = {"evaluation": {"metric": "latency_ms", "method": "METHOD_LLM_MATCH", "name": "boolean", "x": "y"}}
+    assert with_enums(body, method.input_type) == {
+        "evaluation": {
+            "metric": "METRIC_LATENCY_MS",
+            "method": "METHOD_LLM_MATCH",
+            "name": "boolean",
+            "x": "y",
+        }
+    }
+    listing = next(m for m in METHODS if m.name == "ListSessions")
+    assert with_enums({"states": ["failed"]}, listing.input_type) == {"states": ["SESSION_STATE_FAILED"]}
