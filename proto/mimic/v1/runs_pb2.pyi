@@ -199,9 +199,9 @@ class Evidence(_message.Message):
     session_id: _builtins.str
     """Of which session."""
     seq: _builtins.int
-    """Which message."""
+    """Which message. 0: none; the evaluation could not be judged, and the explanation says why."""
     quote: _builtins.str
-    """What it says, cut at 500 characters."""
+    """What it says, cut at 500 characters. Empty: nothing is quoted."""
     explanation: _builtins.str
     """What the evaluation says of the session."""
     verdict: _evaluations_pb2.Verdict.ValueType

@@ -93,7 +93,8 @@ class Evidence:
     """What it says, cut at 500 characters."""
     explanation: str
     """What the evaluation says of the session."""
-    verdict: Verdict
+    verdict: Verdict | None
+    """None: the evaluation could not be judged; `explanation` says why, and nothing is quoted."""
     """What it found there."""
 
 

@@ -8,7 +8,6 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import cast
 
 from mimic_server.domain.evaluations import (
     Aggregate,
@@ -188,7 +187,7 @@ def _evidence(results: Sequence[EvaluationResult], quotes: Quotes) -> Sequence[E
     ((explanation, _),) = errors.most_common(1)
     broken = next(result for result in results if result.judgement.explanation == explanation)
     # An error has no verdict, which the wire writes as unspecified.
-    no_verdict = cast("Verdict", None)
+    no_verdict = None
     return [*found[: MAX_EVIDENCE - 1], Evidence(broken.session_id, 0, "", explanation, no_verdict)]
 
 
