@@ -186,9 +186,7 @@ def _evidence(results: Sequence[EvaluationResult], quotes: Quotes) -> Sequence[E
         return found
     ((explanation, _),) = errors.most_common(1)
     broken = next(result for result in results if result.judgement.explanation == explanation)
-    # An error has no verdict, which the wire writes as unspecified.
-    no_verdict = None
-    return [*found[: MAX_EVIDENCE - 1], Evidence(broken.session_id, 0, "", explanation, no_verdict)]
+    return [*found[: MAX_EVIDENCE - 1], Evidence(broken.session_id, 0, "", explanation, None)]
 
 
 def cut(text: str, chars: int) -> str:
